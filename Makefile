@@ -1,0 +1,67 @@
+# Everything here runs in .venv, which the first target that needs it sets up, and which is
+# brought up to date whenever setup.cfg, pyproject.toml or constraints.txt changes.
+#
+#   make tree ARGS='--iterations 2000'          with options of train.py
+#   make test PYTHON=python3.12 VENV=.venv312   in a second environment, with another Python
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Where pyright finds envs/ under the name that it is installed by, jaxparl.envs.
+TYPINGS := .typings/jaxparl/envs
+BENCHMARKS := contracts equilibrium game_tree
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup tree test lint bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) $(TYPINGS)  ## install jaxparl and its tools into .venv
+
+tree: $(READY)  ## train on the binary trees of the paper (ARGS: options of train.py)
+	$(BIN)/python train.py game_tree $(ARGS)
+
+test: $(READY)  ## run the tests (ARGS='-m slow': the full-size checks)
+	$(BIN)/python -m pytest $(ARGS)
+
+# pyright follows only packages that declare themselves typed (PEP 561). To see whether the
+# public types are complete, the three that do not, and that games derive from or name in
+# signatures, are copied beside the built jaxparl and marked.
+lint: $(READY) $(TYPINGS)  ## check style, format, types, and that the public types are complete
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	@rm -rf build
+	@$(PIP) install --no-deps --no-build-isolation --target build/types .
+	@site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	for name in gymnax optax chex; do \
+	  cp -R "$$site/$$name" build/types && touch build/types/$$name/py.typed || exit 1; done
+	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=build/types \
+	  pyright --verifytypes jaxparl --ignoreexternal
+
+bench: $(READY)  ## run every benchmark in turn
+	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
+
+clean:  ## delete .venv and the caches, keep runs/
+	rm -rf $(VENV) .typings build dist jaxparl.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo 'jaxparl needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
+	@echo 'Setting up $(VENV): some minutes the first time'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(READY): setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(TYPINGS):
+	@mkdir -p $(@D)
+	@ln -s ../../envs $@
