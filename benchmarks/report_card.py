@@ -1,0 +1,53 @@
+"""How every benchmark reports: a table of what was measured beside its bar, and the machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from jaxparl.records import machine, versions
+
+
+class Row(NamedTuple):
+    """One line of the table; `passed` is None where there is no bar, `values` go into the JSON."""
+
+    what: str
+    measured: str
+    bar: str
+    passed: bool | None
+    values: Mapping[str, Any] = MappingProxyType({})
+
+
+def parse_options(doc: str, parts: Sequence[str] = ()) -> argparse.Namespace:
+    """Reads --out and, where a benchmark has parts, --parts: all of them by default."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if parts:
+        parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
+    parser.add_argument("--out", type=Path, help="also write the table to this JSON file")
+    return parser.parse_args()
+
+
+def report(rows: list[Row], out: Path | None) -> int:
+    """Prints the table in Markdown; returns the exit code, 1 if a bar was missed."""
+    command = f"python {shlex.join(sys.argv)}"
+    found = machine()
+    place = f"{found['processor']}, {found['cores']} cores, on {', '.join(found['devices'])}"
+    software = ", ".join(f"{name} {version}" for name, version in versions().items())
+    print(f"\n`{command}`\n\n{place}; {software}\n")
+    print("| what | measured | bar | |\n|---|---|---|---|")
+    for row in rows:
+        verdict = {True: "met", False: "MISSED", None: ""}[row.passed]
+        print(f"| {row.what} | {row.measured} | {row.bar} | {verdict} |")
+    if out:
+        content = {"command": command, "machine": found, "versions": versions()}
+        lines = [{**row._asdict(), "values": dict(row.values)} for row in rows]
+        out.write_text(json.dumps({**content, "rows": lines}, indent=2) + "\n")
+    return int(any(row.passed is False for row in rows))

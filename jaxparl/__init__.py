@@ -1,0 +1,1 @@
+"""Principal-agent reinforcement learning in JAX: contracts, exact equilibria, lockstep learners."""

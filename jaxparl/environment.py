@@ -1,0 +1,142 @@
+"""What a principal-agent game is: gymnax' `Environment` with outcomes and an agent axis.
+
+A game writes down its rules (`initial_state`, `outcome_probs`, `resolve`, `get_obs`); the
+turn order of the paper (section 2.2) is written once, here: the agents act, an outcome is
+drawn for each of them, rewards follow from actions and outcomes, and the state moves on.
+Auto-reset and the time limit come from gymnax.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import jax
+from flax import struct
+from gymnax.environments import environment, spaces
+from jax.typing import ArrayLike
+
+from jaxparl.types import TabularGame
+
+TState = TypeVar("TState", bound=Any)
+TParams = TypeVar("TParams", bound="GameParams")
+
+
+#: The largest int32: a game that only ever ends by its own rules.
+NO_TIME_LIMIT = 2**31 - 1
+
+
+@struct.dataclass
+class GameParams(environment.EnvParams):
+    """What every game's params hold; all of it is traced, so it may differ between runs.
+
+    Attributes:
+      max_steps_in_episode: `[]`, the time limit; it truncates and is bootstrapped through.
+      discount: `[]`, gamma, shared by principal and agents.
+    """
+
+    max_steps_in_episode: int = NO_TIME_LIMIT
+    discount: ArrayLike = 1.0
+
+
+@struct.dataclass
+class Resolution(Generic[TState]):
+    """What follows from one joint action and its outcomes.
+
+    Attributes:
+      state: the next state, before any reset.
+      agent_reward: `[N]`, r_i(s, a), payments not included.
+      principal_reward: `[N]`, r_p(s, o), one term per agent; the principal gets the sum.
+      terminated: `[]` bool, whether the game has ended (a time limit does not end it).
+    """
+
+    state: TState
+    agent_reward: jax.Array
+    principal_reward: jax.Array
+    terminated: jax.Array
+
+
+class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
+    """The interface that every game implements.
+
+    A step takes actions `[N]` and returns gymnax' six values with rewards `[N]`; `info` adds
+    `outcome` `[N]`, `principal_reward` `[N]` and `next_state`, the state before auto-reset.
+    """
+
+    num_agents: int
+    num_outcomes: int
+    #: True where the principal sees the action itself, so that the outcome is the action
+    #: and the least payment has a closed form.
+    observed_actions: bool = False
+
+    @property
+    def default_params(self) -> TParams:
+        """The params that `make` returns."""
+        raise NotImplementedError
+
+    def sample_params(self, key: jax.Array) -> TParams:
+        """Draws the game's random params; games without any return their defaults."""
+        del key
+        return self.default_params
+
+    def initial_state(self, key: jax.Array, params: TParams) -> TState:
+        """Draws the first state of an episode."""
+        raise NotImplementedError
+
+    def outcome_probs(self, state: TState, params: TParams) -> jax.Array:
+        """The outcome distributions O(s, a)(o), `[N, A, O]`; rows sum to 1."""
+        raise NotImplementedError
+
+    def resolve(
+        self,
+        key: jax.Array,
+        state: TState,
+        action: jax.Array,
+        outcome: jax.Array,
+        params: TParams,
+    ) -> Resolution[TState]:
+        """The rules: what actions `[N]` and their outcomes `[N]` lead to."""
+        raise NotImplementedError
+
+    def tabular(self, params: TParams) -> TabularGame:
+        """The game written out, where it has one agent and few enough states."""
+        raise NotImplementedError(f"{self.name} has no exact table")
+
+    def tabular_states(self) -> TState:
+        """The states of the exact table, with a leading axis S."""
+        raise NotImplementedError(f"{self.name} has no exact table")
+
+    @property
+    def horizon(self) -> int:
+        """The number of decisions T after which the exact table's game is over."""
+        raise NotImplementedError(f"{self.name} has no exact table")
+
+    def step_env(
+        self, key: jax.Array, state: TState, action: Any, params: TParams
+    ) -> tuple[Any, TState, jax.Array, jax.Array, dict[Any, Any]]:
+        """One turn: outcomes are drawn, then the rules decide (section 2.2 of the paper)."""
+        key_outcome, key_resolve = jax.random.split(key)
+        probs = self.outcome_probs(state, params)
+        agents = jax.numpy.arange(self.num_agents)
+        outcome = jax.random.categorical(key_outcome, jax.numpy.log(probs[agents, action]))
+        result = self.resolve(key_resolve, state, action, outcome, params)
+        info = {
+            "outcome": outcome,
+            "principal_reward": result.principal_reward,
+            "next_state": result.state,
+        }
+        observation = self.get_obs(result.state, params)
+        return observation, result.state, result.agent_reward, result.terminated, info
+
+    def reset_env(self, key: jax.Array, params: TParams) -> tuple[Any, TState]:
+        """The first observation `[N, ...]` and state of an episode."""
+        state = self.initial_state(key, params)
+        return self.get_obs(state, params), state
+
+    def action_space(self, params: TParams | None = None) -> spaces.Discrete:
+        """The actions of one agent."""
+        del params
+        return spaces.Discrete(self.num_actions)
+
+
+#: A game of any kind of state and params, as the learner sees it.
+Game = PrincipalAgentEnvironment[Any, Any]

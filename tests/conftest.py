@@ -1,0 +1,55 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+from oracles import random_tree
+
+from jaxparl.contracts import minimal_contract
+from jaxparl.equilibrium import Equilibrium, backward_induction
+from jaxparl.types import Contract, TabularGame
+
+
+class SolvedTree(NamedTuple):
+    """A small tree and what everything in it is truly worth.
+
+    A tree is seen at one step per state, its depth, so the solution has no T here.
+    `next_agent_value` and `next_principal_value` `[S, O]` are of the child that an outcome leads
+    to, 0 at the end. `contracts` has the least payments of every action, `[S, A, ...]`.
+    """
+
+    game: TabularGame
+    solution: Equilibrium
+    next_agent_value: np.ndarray
+    next_principal_value: np.ndarray
+    contracts: Contract
+
+
+@pytest.fixture(scope="session")
+def solved_tree() -> SolvedTree:
+    depth = 4
+    # A discount other than 1, so that an equation that forgets it is found out.
+    game = random_tree(np.random.default_rng(0), depth).replace(discount=np.float32(0.9))
+    states = np.arange(2**depth - 1)
+    level = np.array([int(state + 1).bit_length() - 1 for state in states])
+    every_step = backward_induction(game, depth)
+    solution = jax.tree.map(lambda leaf: np.asarray(leaf)[level, states], every_step)
+
+    successor, ongoing = game.successor[..., 0], game.successor_probs[..., 0]
+    next_agent_value = ongoing * solution.agent_value[successor]
+    q_truncated = game.agent_reward + game.discount * np.einsum(
+        "sao,so->sa", game.outcome_probs, next_agent_value
+    )
+    over_actions = jax.vmap(minimal_contract, (None, None, 0))
+    price = jax.vmap(over_actions, (0, 0, None))  # over S
+    return SolvedTree(
+        game=game,
+        solution=solution,
+        next_agent_value=next_agent_value,
+        next_principal_value=ongoing * solution.principal_value[successor],
+        contracts=price(q_truncated, game.outcome_probs, np.arange(2)),
+    )
