@@ -1,0 +1,215 @@
+"""Random binary trees: the paper's first experiment (section 5.1, Figure 3).
+
+The decision states are a complete binary tree in heap order: state 0 is the root and the
+outcome of state s picks its child, 2s + 1 or 2s + 2. Below the last level the game ends.
+Action 0 is free for the agent and worth nothing to the principal; action 1 costs the agent
+and makes outcome 1, which the principal values, the likely one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from gymnax.environments import spaces
+
+from jaxparl.environment import GameParams, PrincipalAgentEnvironment, Resolution
+from jaxparl.types import TabularGame
+
+MAX_DEPTH = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The sizes and rules of a tree.
+
+    Attributes:
+      depth: decisions from the root to the end of the game; 2^depth - 1 decision states.
+      outcome_probs: O(a)(o), the same in every state; one row per action, summing to 1.
+    """
+
+    depth: int = 10
+    outcome_probs: tuple[tuple[float, float], tuple[float, float]] = ((0.9, 0.1), (0.1, 0.9))
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.depth, int) or not 1 <= self.depth <= MAX_DEPTH:
+            raise ValueError(f"depth must be between 1 and {MAX_DEPTH}, not {self.depth}")
+        rows = np.asarray(self.outcome_probs, dtype=float)
+        if rows.shape != (2, 2):
+            raise ValueError(f"outcome_probs must be 2 rows of 2, not of shape {rows.shape}")
+        if not np.isfinite(rows).all() or (rows < 0).any():
+            raise ValueError(f"outcome_probs must be finite and not negative, not {rows.tolist()}")
+        if np.abs(rows.sum(axis=1) - 1).max() > 1e-6:
+            raise ValueError(
+                f"every row of outcome_probs must sum to 1, not to {rows.sum(axis=1).tolist()}"
+            )
+        # Lists are welcome, but settings are compared and hashed: equal ones share what compiled.
+        object.__setattr__(self, "outcome_probs", tuple(map(tuple, rows.tolist())))
+
+
+@struct.dataclass
+class TreeState:
+    """Where the game stands: one number, because replay holds many of them.
+
+    Attributes:
+      node: `[]` int, the decision state in heap order.
+    """
+
+    node: jax.Array
+
+    @property
+    def time(self) -> jax.Array:
+        """`[]` int, the depth of the node, which is the number of decisions before it."""
+        # floor(log2(node + 1)), exactly: a logarithm in float32 would miss some deep nodes.
+        return 31 - jax.lax.clz(jnp.asarray(self.node, jnp.int32) + 1)
+
+
+@struct.dataclass(kw_only=True)
+class TreeParams(GameParams):
+    """One tree: its rewards, drawn by `sample_params`, and its outcome matrix.
+
+    Attributes:
+      agent_reward: `[S, A]`, r(s, a).
+      principal_reward: `[S, O]`, r_p(s, o).
+      outcome_probs: `[A, O]`, O(a)(o), the same in every state.
+    """
+
+    agent_reward: jax.Array
+    principal_reward: jax.Array
+    outcome_probs: jax.Array
+
+
+class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
+    """A complete binary tree whose outcomes choose the branch."""
+
+    num_agents = 1
+    num_outcomes = 2
+
+    def __init__(self, settings: Settings = Settings()):
+        self.settings = settings
+
+    def __eq__(self, other: object) -> bool:
+        # Equal settings are the same rules, so compiled steps are shared between instances.
+        return isinstance(other, GameTree) and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash((GameTree, self.settings))
+
+    @property
+    def num_actions(self) -> int:
+        """Two: 0 is free, 1 is costly."""
+        return 2
+
+    @property
+    def num_states(self) -> int:
+        """The decision states S = 2^depth - 1."""
+        return 2**self.settings.depth - 1
+
+    @property
+    def horizon(self) -> int:
+        """T, the depth of the tree."""
+        return self.settings.depth
+
+    @property
+    def default_params(self) -> TreeParams:
+        """One fixed tree, drawn from key 0; draw others with `sample_params`."""
+        return self.sample_params(jax.random.key(0))
+
+    def sample_params(self, key: jax.Array) -> TreeParams:
+        """Draws the rewards of every state (section 5.1 of the paper).
+
+        The costly action costs u ~ U[0, 1 - v] with v ~ U[0, 1]; outcome 1 is worth
+        u ~ U[0, 2 - v] with v ~ U[0, 2]. Everything else is 0.
+        """
+        key_cost, key_cost_range, key_value, key_value_range = jax.random.split(key, 4)
+        shape = (self.num_states,)
+        cost_range = 1.0 - jax.random.uniform(key_cost_range, shape)
+        value_range = 2.0 - jax.random.uniform(key_value_range, shape, maxval=2.0)
+        cost = cost_range * jax.random.uniform(key_cost, shape)
+        value = value_range * jax.random.uniform(key_value, shape)
+        free = jnp.zeros(shape)
+        return TreeParams(
+            agent_reward=jnp.stack([free, -cost], axis=-1),
+            principal_reward=jnp.stack([free, value], axis=-1),
+            outcome_probs=jnp.asarray(self.settings.outcome_probs, jnp.float32),
+        )
+
+    def initial_state(self, key: jax.Array, params: TreeParams) -> TreeState:
+        """Every episode starts at the root."""
+        del key, params
+        return TreeState(node=jnp.int32(0))
+
+    def outcome_probs(self, state: TreeState, params: TreeParams) -> jax.Array:
+        """`[1, A, O]`, the same in every state."""
+        del state
+        return params.outcome_probs[None]
+
+    def resolve(
+        self,
+        key: jax.Array,
+        state: TreeState,
+        action: jax.Array,
+        outcome: jax.Array,
+        params: TreeParams,
+    ) -> Resolution[TreeState]:
+        """The outcome picks the child; after the last level the game stays where it ended."""
+        del key
+        child = 2 * state.node + 1 + outcome[0]
+        terminated = child >= self.num_states
+        return Resolution(
+            state=TreeState(node=jnp.where(terminated, state.node, child)),
+            agent_reward=params.agent_reward[state.node, action],
+            principal_reward=params.principal_reward[state.node, outcome],
+            terminated=terminated,
+        )
+
+    def get_obs(self, state: TreeState, params: Any = None, key: Any = None) -> jax.Array:
+        """`[1]`, the index of the node."""
+        del params, key
+        return state.node[None]
+
+    def observation_space(self, params: TreeParams | None = None) -> spaces.Discrete:
+        """The index of a decision state."""
+        del params
+        return spaces.Discrete(self.num_states)
+
+    def tabular(self, params: TreeParams) -> TabularGame:
+        """The tree written out, state by state; solve it with `horizon` steps."""
+        child = 2 * jnp.arange(self.num_states)[:, None] + 1 + jnp.arange(2)  # [S, O]
+        inside = child < self.num_states
+        return TabularGame(
+            agent_reward=params.agent_reward,
+            principal_reward=params.principal_reward,
+            outcome_probs=jnp.broadcast_to(params.outcome_probs, (self.num_states, 2, 2)),
+            successor=jnp.where(inside, child, 0)[..., None],
+            successor_probs=inside[..., None].astype(jnp.float32),
+            discount=jnp.asarray(params.discount, jnp.float32),
+        )
+
+    def tabular_states(self) -> TreeState:
+        """All decision states, `[S]`, in heap order."""
+        return TreeState(node=jnp.arange(self.num_states))
+
+
+_FIGURE3: dict[str, Any] = {"games": "0:3", "seeds": "0:5", "iterations": 20_000}
+
+#: Named options of the command line; the ones called figure3 have the paper's sizes.
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"games": "0:2", "seeds": "0:2", "iterations": 20_000},
+    "figure3": _FIGURE3,
+    "figure3_per_action": {
+        **_FIGURE3,
+        "critic": "per_action",
+        "nudge": 0.02,
+        # The luck of the outcomes is in these targets, so both players average, and come to rest.
+        "target_window": 0.03,
+        "principal_target_window": 0.03,
+        "learning_rate_final": 1e-5,
+        "principal_learning_rate_final": 1e-5,
+    },
+    "figure3_learned_outcomes": {**_FIGURE3, "outcome_model": "learned", "nudge": 0.01},
+}
