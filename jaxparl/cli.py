@@ -1,0 +1,239 @@
+"""The command line: what to run, how it is going, what came out. No mathematics."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import jax
+import numpy as np
+import tyro
+
+# A core is a device of its own, so that runs side by side share nothing and wait for nobody.
+# This has to be said before gymnax is imported, which makes arrays; a process that has some
+# already keeps the devices it has. It does not concern accelerators.
+with contextlib.suppress(RuntimeError):
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+from jaxparl import report
+from jaxparl.checkpoint import save_weights
+from jaxparl.config import Config, Rates
+from jaxparl.envs import REGISTRY, Entry
+from jaxparl.lockstep import target_weights
+from jaxparl.records import RunFolder
+from jaxparl.sweep import Progress, RunId, compile_sweep, grid, train
+
+_DEFAULT_PRESET = "quick"
+_BAD_INPUT = 2
+_INTERRUPTED = 130
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which runs, and where their results go.
+
+    Attributes:
+      preset: a named set of options for this game; options given beside it win.
+      games: numbers of the games to draw, `A:B` without B; the same number is the same game.
+      seeds: seeds of each game, `A:B` without B; every game is trained with every seed.
+      out: folder for the results, new or empty; by default a new one under runs/.
+    """
+
+    preset: str = _DEFAULT_PRESET
+    games: str = "0:2"
+    seeds: str = "0:2"
+    out: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Everything that one command line says."""
+
+    environment: str
+    settings: Any
+    selection: Selection
+    config: Config
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs `jaxparl train ENV ...`; bad input exits with 2 and one line, nothing written."""
+    command, *rest = [*(sys.argv[1:] if argv is None else argv), "--help", ""][:-1]
+    if command in ("-h", "--help") or (command == "train" and rest[0] in ("-h", "--help")):
+        print(_overview())
+        return
+    if command != "train":
+        _fail(f"unknown command {command!r}; there is: train")
+    try:
+        job = parse(rest[:-1])
+        runs = selected_runs(job.selection)
+        folder = RunFolder(job.selection.out or _new_folder(job))
+    except (ValueError, OSError) as error:
+        _fail(str(error))
+    try:
+        run(job, runs, folder)
+    except KeyboardInterrupt:
+        print(f"\nstopped; the evaluations so far are in {folder.path}/metrics.csv")
+        sys.exit(_INTERRUPTED)
+
+
+def parse(argv: Sequence[str]) -> Job:
+    """Reads `ENV [--options]`; the preset supplies the defaults of the other options.
+
+    Raises:
+      ValueError: for an unknown environment or preset, or a value out of range.
+      SystemExit: with code 2 for an unknown option or a value of the wrong type.
+    """
+    name, *options = argv
+    if name not in REGISTRY:
+        raise ValueError(f"unknown environment {name!r}; there is: {', '.join(REGISTRY)}")
+    entry = REGISTRY[name]
+    preset = _named_preset(options)
+    if preset not in entry.presets:
+        raise ValueError(f"{name} has no preset {preset!r}; it has: {', '.join(entry.presets)}")
+    overrides = dict(entry.presets[preset], preset=preset)
+    flat = tyro.conf.arg(name="")  # --depth rather than --settings.depth
+    shape = dataclasses.make_dataclass(
+        "Options",
+        [
+            ("selection", Annotated[Selection, flat]),
+            ("settings", Annotated[entry.settings, flat]),
+            ("config", Annotated[Config, flat]),
+        ],
+        frozen=True,
+    )
+    parsed: Any = tyro.cli(
+        shape,
+        prog=f"train.py {name}",
+        description=f"Train on {entry.summary}.\n\n{_preset_list(entry)}",
+        args=options,
+        default=shape(
+            _replace(Selection(), overrides),
+            _replace(entry.settings(), overrides),
+            dataclasses.replace(_replace(Config(), overrides), rates=_replace(Rates(), overrides)),
+        ),
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    return Job(name, parsed.settings, parsed.selection, parsed.config)
+
+
+def selected_runs(selection: Selection) -> list[RunId]:
+    """The runs of every game with every seed.
+
+    Raises:
+      ValueError: for a range that is not one.
+    """
+    return grid(_range("games", selection.games), _range("seeds", selection.seeds))
+
+
+def run(job: Job, runs: Sequence[RunId], folder: RunFolder) -> None:
+    """Compiles, trains, records and reports one job."""
+    config, env = job.config, REGISTRY[job.environment].environment(job.settings)
+    folder.write_config(
+        {
+            "environment": job.environment,
+            "settings": dataclasses.asdict(job.settings),
+            "config": dataclasses.asdict(config),
+        },
+        runs,
+    )
+    evaluations = config.iterations // config.evaluation_interval
+    iterations = config.evaluation_interval * np.arange(1, evaluations + 1)
+    report.announce(job.environment, job.selection.preset, runs, config, folder.path)
+    sweep = compile_sweep(config, env, runs)
+    history: list[Progress] = []
+    with report.ProgressLine(config, len(runs), sweep.compile_seconds) as line:
+        for progress in train(config, sweep):
+            history.append(progress)
+            folder.append_metrics(runs, int(iterations[progress.chunk - 1]), progress.metrics)
+            line.update(progress)
+    # [R, evaluations] of each metric
+    curves = {
+        name: np.stack([getattr(progress.metrics, name) for progress in history], axis=1)
+        for name in vars(history[0].metrics)
+    }
+    last = history[-1]
+    timing = {
+        "compile_seconds": sweep.compile_seconds,
+        "train_seconds": last.seconds,
+        "iterations_per_second": config.iterations * len(runs) / last.seconds,
+    }
+    folder.write_results(runs, iterations, curves, timing)
+    weights = jax.tree.map(lambda leaf: leaf[: len(runs)], target_weights(last.state.run))
+    save_weights(folder.path / "checkpoints" / "final", weights)
+    report.closing_table(runs, curves, timing)
+    _draw(job, runs, iterations, curves, folder.path / "figure.png")
+    report.where(folder.path)
+
+
+def _draw(job: Job, runs: Sequence[RunId], iterations, curves, path: Path) -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        print("no figure: matplotlib is missing; pip install 'jaxparl[plot]'")
+        return
+    from jaxparl.plotting import learning_curves
+
+    label = REGISTRY[job.environment].label
+    learning_curves(path, runs, iterations, curves, game_name=label)
+
+
+def _overview() -> str:
+    lines = [
+        "usage: train.py ENV [--preset NAME] [--options]      (or: jaxparl train ENV ...)",
+        "",
+        "Trains a principal and its agents in lockstep on a game, holds what they learned",
+        "against the exact equilibrium, and writes curves, a summary and a figure to runs/.",
+        "",
+        "environments and their presets:",
+    ]
+    for name, entry in REGISTRY.items():
+        lines += [f"  {name:<12} {entry.summary}", *_preset_list(entry).splitlines()[1:]]
+    lines += ["", "All options of a game: train.py ENV --help"]
+    return "\n".join(lines)
+
+
+def _preset_list(entry: Entry) -> str:
+    lines = ["presets:"]
+    for name, overrides in entry.presets.items():
+        what = ", ".join(f"{key}={value}" for key, value in overrides.items())
+        lines.append(f"    {name:<24} {what}")
+    return "\n".join(lines)
+
+
+def _named_preset(options: Sequence[str]) -> str:
+    for index, option in enumerate(options):
+        if option == "--preset" and index + 1 < len(options):
+            return options[index + 1]
+        if option.startswith("--preset="):
+            return option.removeprefix("--preset=")
+    return _DEFAULT_PRESET
+
+
+def _replace(settings: Any, overrides: Mapping[str, Any]) -> Any:
+    names = {field.name for field in dataclasses.fields(settings)}
+    return dataclasses.replace(
+        settings, **{name: value for name, value in overrides.items() if name in names}
+    )
+
+
+def _range(name: str, text: str) -> range:
+    first, colon, last = text.partition(":")
+    if not colon or not first.isdecimal() or not last.isdecimal() or int(first) >= int(last):
+        raise ValueError(f"--{name} must be A:B with 0 <= A < B, not {text!r}; B is not included")
+    return range(int(first), int(last))
+
+
+def _new_folder(job: Job) -> Path:
+    name = f"{job.environment}-{job.selection.preset}"
+    taken = {path.name for path in Path("runs").glob(f"{name}*")}
+    number = next(n for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
+    return Path("runs") / f"{name}-{number}"
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(_BAD_INPUT)

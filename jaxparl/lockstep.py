@@ -1,0 +1,248 @@
+"""The iteration: principal and agents learn side by side (Algorithm 2; Algorithm 3 for many).
+
+recommend and offer -> respond -> step the game -> store -> sample -> update both
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxparl import players, replay
+from jaxparl.agent import Agent, make_agent
+from jaxparl.config import Config, Rates
+from jaxparl.environment import Game, GameParams
+from jaxparl.outcome_model import OUTCOME_MODELS, OutcomeModel
+from jaxparl.principal import Principal, make_principal
+from jaxparl.types import Offer, PlayerState, PyTree, Transition
+
+
+class Learner(NamedTuple):
+    """Everything that is fixed while the loop runs: settings, game and the players' functions."""
+
+    config: Config
+    env: Game
+    agent: Agent
+    principal: Principal
+    outcome_model: OutcomeModel
+
+
+@struct.dataclass
+class RunState:
+    """Everything that changes: a run is a pure function of this and of the iteration.
+
+    Attributes:
+      key: the run's key, never consumed; each iteration folds its number into it.
+      agent: the agents' learning state.
+      principal: the principal's.
+      outcome_model: the outcome model's.
+      replay: the ring of transitions, `[capacity, ...]`.
+      game: the states of the environments, `[E]`.
+      starts: `[E]` bool, whether an episode begins with the next step.
+      explores: `[E, N]` bool, who acts at random.
+    """
+
+    key: jax.Array
+    agent: PlayerState
+    principal: PlayerState
+    outcome_model: PlayerState
+    replay: Transition
+    game: PyTree
+    starts: jax.Array
+    explores: jax.Array
+
+
+@struct.dataclass
+class Weights:
+    """One set of weights for everything that an offer depends on."""
+
+    agent: PyTree
+    principal: PyTree
+    outcome_model: PyTree
+
+
+@struct.dataclass
+class Losses:
+    """The losses of an iteration, `[]` each; a mean over iterations in the metrics."""
+
+    agent: jax.Array
+    principal: jax.Array
+    outcome_model: jax.Array
+
+
+def make_learner(config: Config, env: Game) -> Learner:
+    """Puts the players together for a game."""
+    return Learner(
+        config=config,
+        env=env,
+        agent=make_agent(config, env),
+        principal=make_principal(config, env),
+        outcome_model=OUTCOME_MODELS[config.outcome_model](config, env),
+    )
+
+
+def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array) -> RunState:
+    """The state before the first iteration; `key` is consumed."""
+    config, env = learner.config, learner.env
+    key_run, key_agent, key_principal, key_model, key_game = jax.random.split(key, 5)
+    keys_game = jax.random.split(key_game, config.num_envs)
+    observations, games = jax.vmap(env.reset_env, (0, None))(keys_game, game_params)  # over E
+    observation, game = jax.tree.map(lambda leaf: leaf[0], (observations, games))
+    index, real = jnp.zeros(env.num_agents, jnp.int32), jnp.zeros(env.num_agents, jnp.float32)
+    blank = Transition(game, index, index, real, real, game, jnp.float32(0.0))
+    return RunState(
+        key=key_run,
+        agent=learner.agent.init(key_agent, observation, rates),
+        principal=learner.principal.init(key_principal, observation, rates),
+        outcome_model=learner.outcome_model.init(key_model, observation, rates),
+        replay=replay.init(blank, config.replay_capacity),
+        game=games,
+        starts=jnp.ones(config.num_envs, bool),
+        explores=jnp.zeros((config.num_envs, env.num_agents), bool),
+    )
+
+
+def online_weights(state: RunState) -> Weights:
+    """The weights that act and are trained."""
+    return Weights(state.agent.params, state.principal.params, state.outcome_model.params)
+
+
+def target_weights(state: RunState) -> Weights:
+    """The weights that value the next state, and are played in the end.
+
+    The outcome model has no targets.
+    """
+    return Weights(
+        state.agent.target_params, state.principal.target_params, state.outcome_model.params
+    )
+
+
+def offer(
+    learner: Learner, game_params: GameParams, rates: Rates, weights: Weights, game: PyTree
+) -> Offer:
+    """What the principal recommends and pays for in one state of the game."""
+    observation = learner.env.get_obs(game, game_params)
+    probs = learner.outcome_model.probs(weights.outcome_model, game, observation, game_params)
+    q_truncated = learner.agent.q_truncated(weights.agent, observation, probs, game_params.discount)
+    return learner.principal.offer(weights.principal, observation, q_truncated, probs, rates)
+
+
+def explore(
+    learner: Learner,
+    rates: Rates,
+    state: RunState,
+    key: jax.Array,
+    recommendation: jax.Array,
+    iteration: jax.Array | int,
+) -> tuple[jax.Array, jax.Array]:
+    """Who explores, `[E, N]`, and what is done, `[E, N]`: a random action, or what was asked for.
+
+    Each agent explores with probability epsilon. Per step, as in the paper, that is drawn anew
+    every time, and what takes many unwanted actions in a row is soon never seen again; per
+    episode it is drawn when one begins, and whoever explores acts at random until it ends.
+    """
+    config = learner.config
+    key_whether, key_which = jax.random.split(key)
+    epsilon = rates.epsilon + (rates.epsilon_final - rates.epsilon) * iteration / config.iterations
+    explores = jax.random.uniform(key_whether, recommendation.shape) < epsilon
+    if config.exploration == "per_episode":
+        explores = jnp.where(state.starts[:, None], explores, state.explores)
+    anything = jax.random.randint(key_which, recommendation.shape, 0, learner.env.num_actions)
+    return explores, jnp.where(explores, anything, recommendation)
+
+
+def step_games(
+    learner: Learner, game_params: GameParams, key: jax.Array, game: PyTree, action: jax.Array
+) -> tuple[PyTree, jax.Array, Transition]:
+    """Steps every environment, `[E]`: the states to go on from, what ended, what to store."""
+    keys = jax.random.split(key, learner.config.num_envs)
+    step = jax.vmap(learner.env.step, (0, 0, 0, None))  # over E
+    _, next_game, agent_reward, terminated, truncated, info = step(keys, game, action, game_params)
+    return (
+        next_game,
+        terminated | truncated,
+        Transition(
+            state=game,
+            action=action,
+            outcome=info["outcome"],
+            agent_reward=agent_reward,
+            principal_reward=info["principal_reward"],
+            next_state=info["next_state"],
+            discount=1.0 - terminated,
+        ),
+    )
+
+
+def iterate(
+    learner: Learner,
+    game_params: GameParams,
+    rates: Rates,
+    state: RunState,
+    iteration: jax.Array | int,
+) -> tuple[RunState, Losses]:
+    """One iteration of Algorithm 2: E environment steps, one gradient step of each player."""
+    config, env, discount = learner.config, learner.env, game_params.discount
+    key_explore, key_step, key_sample = jax.random.split(
+        jax.random.fold_in(state.key, iteration), 3
+    )
+    offers = jax.vmap(offer, (None, None, None, None, 0))  # over E, and over B
+
+    # Recommend; the agents follow, but for exploration.
+    offered = offers(learner, game_params, rates, online_weights(state), state.game)
+    explores, action = explore(
+        learner, rates, state, key_explore, offered.recommendation, iteration
+    )
+
+    # Step the games, store, and sample.
+    game, ends, transition = step_games(learner, game_params, key_step, state.game, action)
+    ring = replay.add(state.replay, transition, iteration)
+    batch = replay.sample(ring, key_sample, iteration, config.num_envs, config.batch_size)
+
+    # What the next state is worth to each, under the contract that will be offered there.
+    ahead = offers(learner, game_params, rates, target_weights(state), batch.next_state)
+    agent_next = batch.discount[:, None] * ahead.agent_value
+    principal_next = batch.discount[:, None] * ahead.principal_value
+
+    # Update all, in lockstep.
+    observation = jax.vmap(env.get_obs, (0, None))(batch.state, game_params)  # over B
+    probs = jax.vmap(learner.outcome_model.probs, (None, 0, 0, None))(  # over B
+        state.outcome_model.params, batch.state, observation, game_params
+    )
+    agent, agent_loss, q_truncated = learner.agent.update(
+        state.agent, observation, batch, probs, agent_next, discount, rates
+    )
+    principal, principal_loss = learner.principal.update(
+        state.principal, observation, batch, q_truncated, probs, principal_next, discount, rates
+    )
+    outcome_model, model_loss = learner.outcome_model.update(
+        state.outcome_model, observation, batch, rates
+    )
+    state = RunState(state.key, agent, principal, outcome_model, ring, game, ends, explores)
+    return state, Losses(agent_loss, principal_loss, model_loss)
+
+
+def move_targets(learner: Learner, state: RunState, iteration: jax.Array | int) -> RunState:
+    """Every `target_interval` iterations, here: after `iteration`, the targets follow.
+
+    With a window of 0 they become a copy of the online weights, as in the paper. Otherwise they
+    are an average that grows with progress, to the window's share of all iterations in the end.
+    Where the principal is all but indifferent between two actions, its recommendation would flip
+    from copy to copy, and with it the agent's value of that state, which the contracts before it
+    are made of. So the principal averages, and the agents adapt.
+    """
+    config = learner.config
+    progress = (iteration + 1) / config.iterations
+
+    def move(player: PlayerState, window: float) -> PlayerState:
+        updates = window * progress * (iteration + 1) / config.target_interval
+        return players.move_targets(player, 1.0 / jnp.maximum(updates, 1.0))
+
+    return dataclasses.replace(
+        state,
+        agent=move(state.agent, config.target_window),
+        principal=move(state.principal, config.principal_target_window),
+    )

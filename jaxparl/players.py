@@ -1,0 +1,51 @@
+"""What principal, agents and outcome model share: weights, their targets, a gradient step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+from jax.typing import ArrayLike
+
+from jaxparl.types import PlayerState, PyTree
+
+# Targets are deterministic where critics are per outcome, so errors, and gradients, go to zero.
+# With optax' 1e-8 Adam would blow the last of them up to steps of full size, and the weights
+# would never come to rest.
+_ADAM_EPSILON = 1e-6
+
+
+def optimizer(first: ArrayLike, last: ArrayLike, iterations: int) -> optax.GradientTransformation:
+    """Adam, its step size falling exponentially from `first` to `last`."""
+
+    def learning_rate(iteration: ArrayLike) -> ArrayLike:
+        return first * (last / first) ** (iteration / iterations)
+
+    return optax.adam(learning_rate, eps=_ADAM_EPSILON)
+
+
+def init(params: PyTree, optimize: optax.GradientTransformation) -> PlayerState:
+    """The learning state around fresh weights; the targets start as a copy."""
+    target = jax.tree.map(lambda leaf: leaf.copy(), params)
+    return PlayerState(params=params, target_params=target, optimizer_state=optimize.init(params))
+
+
+def gradient_step(
+    state: PlayerState,
+    optimize: optax.GradientTransformation,
+    loss: Callable[[PyTree], tuple[jax.Array, Any]],
+) -> tuple[PlayerState, jax.Array, Any]:
+    """One step down `loss(params) -> (loss, aux)`; returns the state, the loss and aux."""
+    (value, aux), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+    updates, optimizer_state = optimize.update(gradient, state.optimizer_state)
+    params = optax.apply_updates(state.params, updates)
+    return dataclasses.replace(state, params=params, optimizer_state=optimizer_state), value, aux
+
+
+def move_targets(state: PlayerState, weight: ArrayLike) -> PlayerState:
+    """Moves the targets towards the online weights; a weight of 1 is a copy."""
+    targets = optax.incremental_update(state.params, state.target_params, weight)
+    return dataclasses.replace(state, target_params=targets)

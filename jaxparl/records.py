@@ -1,0 +1,148 @@
+"""The run folder: what was asked for, every evaluation of every run, and a summary.
+
+config.json    settings, versions and machine, written before training starts
+metrics.csv    one row per run and evaluation, appended while training
+metrics.npz    the same as arrays [run, evaluation]
+summary.json   mean, 95% interval and value per run of each metric's last evaluation
+figure.png     the learning curves
+checkpoints/   the weights after the last iteration, `[run, ...]`
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from scipy import stats
+
+from jaxparl.sweep import RunId
+
+_CONFIDENCE = 0.95
+_PACKAGES = ("jaxparl", "jax", "jaxlib", "flax", "optax", "gymnax", "orbax-checkpoint", "numpy")
+
+
+def interval(values: np.ndarray) -> tuple[float | None, float | None]:
+    """Student's 95% interval for the mean of `[R]` values; None where R is 1."""
+    if len(values) < 2:
+        return None, None
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    half = error * float(stats.t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1))
+    return mean - half, mean + half
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def machine() -> dict[str, Any]:
+    """The machine that a timing depends on."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        processor = names[0].split(":", 1)[1].strip() if names else processor
+    return {
+        "processor": processor,
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "devices": sorted({device.device_kind for device in jax.devices()}),
+    }
+
+
+class RunFolder:
+    """Writes one sweep's results.
+
+    It is made before anything is computed, so that a bad place for them is known at once.
+
+    Args:
+      path: the folder; it must be empty or not exist.
+
+    Raises:
+      FileExistsError: where it holds anything.
+      OSError: where it cannot be made or written to.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise FileExistsError(
+                f"{path} exists and is not empty; nothing was written. Choose another --out"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+
+    def write_config(self, settings: Mapping[str, Any], runs: Sequence[RunId]) -> None:
+        """Records what is about to be run, and on what."""
+        content = {
+            **settings,
+            "runs": [run._asdict() for run in runs],
+            "versions": versions(),
+            "machine": machine(),
+        }
+        (self.path / "config.json").write_text(json.dumps(content, indent=2) + "\n")
+
+    def append_metrics(self, runs: Sequence[RunId], iteration: int, metrics: Any) -> None:
+        """Adds one evaluation of all runs, fields `[R]`, to metrics.csv."""
+        columns = vars(metrics)
+        target = self.path / "metrics.csv"
+        new = not target.exists()
+        with target.open("a", newline="") as stream:
+            writer = csv.writer(stream)
+            if new:
+                writer.writerow(["game", "seed", "iteration", *columns])
+            for index, run in enumerate(runs):
+                values = [f"{float(column[index]):.8g}" for column in columns.values()]
+                writer.writerow([*run, iteration, *values])
+
+    def write_results(
+        self,
+        runs: Sequence[RunId],
+        iterations: np.ndarray,
+        curves: Mapping[str, np.ndarray],
+        timing: Mapping[str, float],
+    ) -> dict[str, Any]:
+        """Writes metrics.npz and summary.json from curves `[R, evaluations]`.
+
+        Returns:
+          The summary.
+        """
+        arrays = {
+            "game": np.array([run.game for run in runs]),
+            "seed": np.array([run.seed for run in runs]),
+            "iteration": iterations,
+            **curves,
+        }
+        np.savez(self.path / "metrics.npz", allow_pickle=False, **arrays)
+        summary = {name: summarise(values[:, -1]) for name, values in curves.items()}
+        last_quarter = iterations > 0.75 * iterations[-1]
+        for name in ("utility_ratio", "recommendation_accuracy"):
+            if name in curves:
+                mean = curves[name][:, last_quarter].mean(axis=1)
+                summary[f"{name}_last_quarter"] = summarise(mean)
+        content = {**summary, "timing": dict(timing)}
+        (self.path / "summary.json").write_text(json.dumps(content, indent=2) + "\n")
+        return content
+
+
+def summarise(values: np.ndarray) -> dict[str, Any]:
+    """Mean, 95% interval over runs, and every run's own value, of `[R]` values."""
+    low, high = interval(values)
+    return {
+        "mean": float(np.mean(values)),
+        "ci_low": low,
+        "ci_high": high,
+        "per_run": [float(value) for value in values],
+    }

@@ -1,0 +1,165 @@
+"""Many runs at once: games x seeds in one compiled program, spread over the devices.
+
+A run is a pure function of (config, game, seed). Its keys are folded from these numbers, never
+split from a count, so a run does not depend on which others are trained beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
+
+from jaxparl import evaluation, lockstep, training
+from jaxparl.config import Config, Rates
+from jaxparl.environment import Game, GameParams
+from jaxparl.evaluation import Exact, Metrics
+from jaxparl.lockstep import RunState
+
+# Games and runs take their keys from two roots, so that game 3 and run 3 share nothing.
+_GAME_ROOT, _RUN_ROOT = 0, 1
+
+
+class RunId(NamedTuple):
+    """Which run: the number of its game, and its seed."""
+
+    game: int
+    seed: int
+
+
+@struct.dataclass
+class SweepState:
+    """All runs, with a leading axis R: what they are given and what they have learned."""
+
+    game_params: GameParams
+    rates: Rates
+    exact: Exact
+    run: RunState
+
+
+class Progress(NamedTuple):
+    """What the host knows after a chunk.
+
+    Attributes:
+      chunk: chunks done.
+      seconds: spent in them, compilation not included.
+      metrics: of this chunk's evaluation, NumPy arrays `[R]`.
+      state: all runs, `[R]` (padded to a multiple of the devices); the next chunk consumes it.
+    """
+
+    chunk: int
+    seconds: float
+    metrics: Metrics
+    state: SweepState
+
+
+class Sweep(NamedTuple):
+    """A compiled sweep.
+
+    Attributes:
+      runs: the runs, in the order of the axis R.
+      state: all of them before the first iteration.
+      chunk: the compiled `(state, chunk) -> (state, metrics [R])`; it consumes its state.
+      compile_seconds: what compiling took.
+    """
+
+    runs: Sequence[RunId]
+    state: SweepState
+    chunk: jax.stages.Compiled
+    compile_seconds: float
+
+
+def grid(games: Sequence[int], seeds: Sequence[int]) -> list[RunId]:
+    """Every game with every seed, the seeds of a game side by side."""
+    return [RunId(game, seed) for game in games for seed in seeds]
+
+
+def draw_game(env: Game, game: ArrayLike) -> GameParams:
+    """The params of game number `game`, `[]`."""
+    return env.sample_params(jax.random.fold_in(jax.random.key(_GAME_ROOT), game))
+
+
+def run_key(game: ArrayLike, seed: ArrayLike) -> jax.Array:
+    """The key of a run."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(_RUN_ROOT), game), seed)
+
+
+def compile_sweep(
+    config: Config, env: Game, runs: Sequence[RunId], lanes: int | None = None
+) -> Sweep:
+    """Compiles the training of `runs` and sets them up.
+
+    Args:
+      config: of all runs; its rates are theirs.
+      env: the game; each run draws its params by the number of its game.
+      runs: which runs.
+      lanes: runs of one device that are vmapped; the others wait for their turn. By default all
+        of them, and one on a CPU, where a single run's weights fit into the cache and several
+        do not.
+    """
+    learner = lockstep.make_learner(config, env)
+    devices = jax.devices()[: len(runs)]
+    mesh = Mesh(np.array(devices), ("runs",))
+    by_run, shared = PartitionSpec("runs"), PartitionSpec()
+    per_device = math.ceil(len(runs) / len(devices))
+    if lanes is None:
+        lanes = 1 if devices[0].platform == "cpu" else per_device
+    # Devices get equally many runs: the last run is repeated, and its copies are dropped.
+    padded = [*runs, *[runs[-1]] * (per_device * len(devices) - len(runs))]
+
+    def init_run(game: jax.Array, seed: jax.Array) -> SweepState:
+        game_params = draw_game(env, game)
+        state = lockstep.init(learner, game_params, config.rates, run_key(game, seed))
+        rates = jax.tree.map(jnp.float32, config.rates)
+        return SweepState(game_params, rates, evaluation.solve(env, game_params), state)
+
+    def chunk_run(state: SweepState, chunk: jax.Array) -> tuple[SweepState, Metrics]:
+        run, metrics = training.train_chunk(
+            learner, state.game_params, state.rates, state.exact, state.run, chunk
+        )
+        return dataclasses.replace(state, run=run), metrics
+
+    def chunk_device(states: SweepState, chunk: jax.Array) -> tuple[SweepState, Metrics]:
+        # over the runs of one device, `lanes` at a time
+        one = functools.partial(chunk_run, chunk=chunk)
+        return jax.lax.map(one, states, batch_size=lanes if lanes > 1 else None)
+
+    start = time.perf_counter()
+    place = NamedSharding(mesh, by_run)
+    init = jax.jit(jax.vmap(init_run), out_shardings=place)  # over R
+    numbers = jnp.asarray(padded)
+    state = init(numbers[:, 0], numbers[:, 1])
+    chunk = jax.jit(
+        jax.shard_map(
+            chunk_device,
+            mesh=mesh,
+            in_specs=(by_run, shared),
+            out_specs=(by_run, by_run),
+            check_vma=False,
+        ),
+        donate_argnums=0,
+    )
+    compiled = chunk.lower(state, jnp.int32(0)).compile()
+    jax.block_until_ready(state)
+    return Sweep(runs, state, compiled, time.perf_counter() - start)
+
+
+def train(config: Config, sweep: Sweep) -> Iterator[Progress]:
+    """Trains chunk by chunk, yielding after each; consumes the sweep's state."""
+    state, seconds = sweep.state, 0.0
+    for chunk in range(config.iterations // config.evaluation_interval):
+        start = time.perf_counter()
+        state, metrics = jax.block_until_ready(sweep.chunk(state, jnp.int32(chunk)))
+        seconds += time.perf_counter() - start
+        metrics = jax.tree.map(lambda leaf: np.asarray(leaf)[: len(sweep.runs)], metrics)
+        yield Progress(chunk + 1, seconds, metrics, state)

@@ -1,0 +1,125 @@
+"""The parts of an iteration, each against numbers made by other means."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxparl import lockstep
+from jaxparl.config import Config, Rates
+from jaxparl.contracts import minimal_contract
+from jaxparl.envs import make
+
+CONFIG = Config(
+    iterations=400,
+    evaluation_interval=200,
+    target_interval=50,
+    replay_capacity=1_600,
+    hidden_sizes=(32, 32),
+    outcome_hidden_sizes=(16,),
+)
+
+
+def started(config: Config = CONFIG, depth: int = 3):
+    env, params = make("game_tree", depth=depth)
+    learner = lockstep.make_learner(config, env)
+    return learner, params, lockstep.init(learner, params, config.rates, jax.random.key(0))
+
+
+def iterated(config: Config, count: int):
+    """The state after `count` iterations, and the last losses."""
+    config = dataclasses.replace(config, iterations=count, replay_capacity=8 * count)
+    learner, params, state = started(config)
+
+    def iterate(state, iteration):
+        return lockstep.iterate(learner, params, config.rates, state, iteration)
+
+    state, losses = jax.jit(lambda s: jax.lax.scan(iterate, s, jnp.arange(count)))(state)
+    return state, losses
+
+
+def explored(exploration: str, starts: bool, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    """Who explores and what is done, of 20,000 that were asked for action 1 and follow so far."""
+    config = dataclasses.replace(
+        CONFIG, num_envs=20_000, replay_capacity=20_000, exploration=exploration
+    )
+    learner, _, state = started(config, depth=2)
+    state = dataclasses.replace(state, starts=jnp.full(20_000, starts))
+    rates = Rates(epsilon=epsilon, epsilon_final=epsilon)
+    asked = jnp.ones((20_000, 1), jnp.int32)
+    explores, action = lockstep.explore(learner, rates, state, jax.random.key(1), asked, 0)
+    return np.asarray(explores), np.asarray(action)
+
+
+@pytest.mark.parametrize("exploration", ["per_step", "per_episode"])
+def test_exploration_begins_as_often_as_epsilon_says(exploration):
+    for epsilon in (0.0, 0.3, 1.0):
+        explores, action = explored(exploration, True, epsilon)
+        assert np.mean(explores) == pytest.approx(epsilon, abs=0.01)
+        # Half of the random actions are the recommended one.
+        assert np.mean(action == 0) == pytest.approx(epsilon / 2, abs=0.01)
+        assert np.all(action[~explores] == 1)
+
+
+def test_within_an_episode_only_exploration_per_step_is_drawn_anew():
+    assert not explored("per_episode", False, 1.0)[0].any()
+    assert explored("per_step", False, 1.0)[0].all()
+
+
+@pytest.mark.parametrize("critic", ["per_outcome", "per_action"])
+def test_an_offer_is_the_best_contractual_q_and_its_least_contract(critic):
+    config = dataclasses.replace(CONFIG, critic=critic)
+    learner, params, state = started(config)
+    weights = lockstep.online_weights(state)
+    game = learner.env.tabular_states()
+    offers = jax.vmap(lockstep.offer, (None, None, None, None, 0))
+    found = offers(learner, params, config.rates, weights, game)
+    for index in range(7):
+        one = jax.tree.map(lambda leaf, index=index: leaf[index], game)
+        observation, probs = learner.env.get_obs(one), learner.env.outcome_probs(one, params)
+        q = learner.agent.q_truncated(weights.agent, observation, probs, params.discount)[0]
+        action = found.recommendation[index, 0]
+        least = minimal_contract(q, probs[0], action, config.rates.nudge)
+        np.testing.assert_allclose(found.contract.payments[index, 0], least.payments, atol=1e-6)
+        value = q[action] + least.expected_payment
+        np.testing.assert_allclose(found.agent_value[index, 0], value, atol=1e-6)
+
+
+def test_a_transition_is_stored_as_it_was_played():
+    state, _ = iterated(CONFIG, 200)
+    _, params, _ = started()
+    ring = jax.tree.map(lambda leaf: np.asarray(leaf)[: 200 * CONFIG.num_envs], state.replay)
+    node, action, outcome = ring.state.node, ring.action[:, 0], ring.outcome[:, 0]
+    np.testing.assert_array_equal(ring.agent_reward[:, 0], params.agent_reward[node, action])
+    np.testing.assert_array_equal(
+        ring.principal_reward[:, 0], params.principal_reward[node, outcome]
+    )
+    child = 2 * node + 1 + outcome
+    np.testing.assert_array_equal(ring.discount, child < 7)
+    np.testing.assert_array_equal(ring.next_state.node[child < 7], child[child < 7])
+
+
+def test_losses_fall_and_stay_finite():
+    for critic in ("per_outcome", "per_action"):
+        for outcome_model in ("known", "learned"):
+            config = dataclasses.replace(CONFIG, critic=critic, outcome_model=outcome_model)
+            state, losses = iterated(config, 600)
+            for leaf in jax.tree.leaves((state.agent, state.principal, losses)):
+                assert np.isfinite(leaf).all()
+            assert losses.agent[-50:].mean() < losses.agent[:5].mean() / 2
+
+
+def test_a_learned_outcome_model_finds_the_matrix():
+    config = dataclasses.replace(CONFIG, outcome_model="learned")
+    learner, params, _ = started(config)
+    state, _ = iterated(config, 1600)
+    game = learner.env.tabular_states()
+    observation = jax.vmap(learner.env.get_obs)(game)
+    probs = jax.vmap(learner.outcome_model.probs, (None, 0, 0, None))
+    found = probs(state.outcome_model.params, game, observation, params)
+    exact = jnp.broadcast_to(params.outcome_probs, found.shape)
+    np.testing.assert_allclose(found, exact, atol=0.06)

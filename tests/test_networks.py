@@ -1,0 +1,70 @@
+"""The networks: a table look-up is the first layer on a one-hot vector."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnax.environments import spaces
+
+from jaxparl.networks import make_network
+
+STATES, HIDDEN, OUTPUTS = 7, (5, 6), 3
+network = make_network(spaces.Discrete(STATES), HIDDEN, OUTPUTS)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return network.init(jax.random.key(0), jnp.zeros(1, jnp.int32))
+
+
+class DenseOnOneHot(nn.Module):
+    """The paper's network: the state as a one-hot vector, the first layer without a bias."""
+
+    @nn.compact
+    def __call__(self, observation):
+        x = jax.nn.one_hot(observation, STATES)
+        x = nn.relu(nn.Dense(HIDDEN[0], use_bias=False, name="first")(x))
+        for size in HIDDEN[1:]:
+            x = nn.relu(nn.Dense(size)(x))
+        return nn.Dense(OUTPUTS)(x)
+
+
+def test_a_table_look_up_is_a_dense_layer_on_the_one_hot_vector(params):
+    weights = dict(params["params"])
+    table = weights.pop("Embed_0")["embedding"]
+    assert table.shape == (STATES, HIDDEN[0])
+    dense = {"params": {"first": {"kernel": table}, **weights}}
+    states = jnp.arange(STATES)
+    outputs = network.apply(params, states)
+    np.testing.assert_allclose(outputs, DenseOnOneHot().apply(dense, states), rtol=1e-5)
+    assert len(np.unique(outputs[:, 0])) == STATES
+
+
+@pytest.mark.parametrize("axes", [(), (1,), (4, 1), (2, 3, 1)])
+def test_leading_axes_of_the_observation_are_kept(params, axes):
+    observation = jax.random.randint(jax.random.key(1), axes, 0, STATES)
+    outputs = np.asarray(network.apply(params, observation))
+    assert outputs.shape == (*axes, OUTPUTS)
+    one_by_one = [network.apply(params, state) for state in observation.flatten()]
+    np.testing.assert_allclose(outputs.reshape(-1, OUTPUTS), one_by_one, rtol=1e-5)
+
+
+def test_a_single_hidden_layer_is_the_table_alone():
+    shallow = make_network(spaces.Discrete(STATES), (5,), OUTPUTS)
+    params = shallow.init(jax.random.key(0), jnp.zeros(1, jnp.int32))["params"]
+    assert set(params) == {"Embed_0", "Dense_0"}
+
+
+def test_values_start_near_zero_and_differ_between_seeds():
+    states = jnp.arange(STATES)
+    seeds = [network.init(jax.random.key(seed), states) for seed in range(2)]
+    outputs = [network.apply(params, states) for params in seeds]
+    assert np.abs(outputs).max() < 0.1
+    assert not np.allclose(*outputs, rtol=0.01)
+
+
+@pytest.mark.parametrize("space", [spaces.Box(0, 1, (3, 3)), spaces.Dict({})])
+def test_an_observation_without_a_network_is_a_type_error_that_names_it(space):
+    with pytest.raises(TypeError, match=type(space).__name__):
+        make_network(space, HIDDEN, OUTPUTS)
