@@ -38,5 +38,9 @@ def sample(
     """Draws `[B, ...]` items uniformly, with replacement, after `iteration`'s write."""
     capacity = jax.tree.leaves(ring)[0].shape[0]
     filled = jnp.minimum(iteration + 1, capacity // num_envs) * num_envs
-    index = jax.random.randint(key, (batch_size,), 0, filled)
+    return take(ring, jax.random.randint(key, (batch_size,), 0, filled))
+
+
+def take(ring: PyTree, index: jax.Array) -> PyTree:
+    """The `[B, ...]` items at `index` `[B]`."""
     return jax.tree.map(lambda leaf: leaf[index], ring)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 STEPS = (
     {"types", "config"},
-    {"environment", "contracts", "networks", "replay", "td_targets", "players"},
+    {"environment", "contracts", "networks", "replay", "priorities", "td_targets", "players"},
     {"critics", "tabular"},
     {"agent", "principal", "outcome_model", "equilibrium"},
     {"lockstep", "stationary"},
