@@ -74,7 +74,8 @@ def iterate(program: str, state: State, key: jax.Array, iteration: jax.Array):
     if program == "store":
         return State(ring, state.priorities), 0.0
     if program == "uniform":
-        batch = replay.sample(ring, key, iteration, NUM_ENVS, BATCH)
+        index = replay.draw(key, iteration, CAPACITY, NUM_ENVS, BATCH)
+        batch = replay.take(ring, index)
         return State(ring, state.priorities), total(batch)
     held = priorities.add(state.priorities, iteration, NUM_ENVS)
     if program == "store both":

@@ -27,7 +27,8 @@ class Agent(NamedTuple):
 
     Attributes:
       init: `(key, observation [N, ...], rates) -> PlayerState`.
-      q_truncated: `(params, observation [N, ...], outcome_probs [N, A, O], discount) -> [N, A]`.
+      q_truncated: `(params, observation [N, ...], bits [N, N - 1], outcome_probs [N, A, O],
+        discount) -> [N, A]`; the bits say which of the others follow the principal.
       update: one gradient step on Algorithm 2's loss, see `make_agent`.
     """
 
@@ -43,41 +44,42 @@ def make_agent(config: Config, env: Game) -> Agent:
         env.observation_space(env.default_params), config.hidden_sizes, critic.num_outputs
     )
 
+    penalty = players.LOSSES[config.loss]
+
     def optimizer(rates: Rates) -> optax.GradientTransformation:
-        last = rates.learning_rate_final
-        return players.optimizer(rates.learning_rate, last, config.iterations)
+        return players.optimizer(config, rates.learning_rate, rates.learning_rate_final)
 
     def init(key: jax.Array, observation: jax.Array, rates: Rates) -> PlayerState:
-        params = network.init(key, observation)
+        bits = jnp.zeros((env.num_agents, env.num_agents - 1))
+        params = network.init(key, observation, bits)
         return players.init(params, optimizer(rates))
 
-    def to_q(outputs, outcome_probs, discount):
+    def q_truncated(params, observation, bits, outcome_probs, discount):
+        outputs = network.apply(params, observation, bits)
         # over N
         return jax.vmap(critic.q_truncated, (0, 0, None))(outputs, outcome_probs, discount)
-
-    def q_truncated(params, observation, outcome_probs, discount):
-        return to_q(network.apply(params, observation), outcome_probs, discount)
 
     def update(
         state: PlayerState,
         observation: jax.Array,
+        bits: jax.Array,
         batch: Transition,
-        outcome_probs: jax.Array,
+        importance: jax.Array,
         next_value: jax.Array,
         discount: ArrayLike,
         rates: Rates,
     ) -> tuple[PlayerState, jax.Array, jax.Array]:
-        """Takes a step, and returns the loss and Q-bar(s, .), `[B, N, A]`, from before it."""
+        """Takes a step, and returns the loss and every agent's error `[B, N]` from before it."""
 
         def loss(params):
-            outputs = network.apply(params, observation)
+            outputs = network.apply(params, observation, bits)
             # over N, then B
             errors = jax.vmap(jax.vmap(critic.errors, (0, 0, 0, 0, 0, None)), (0, 0, 0, 0, 0, None))
             error = errors(
                 outputs, batch.action, batch.outcome, batch.agent_reward, next_value, discount
             )
-            q = jax.vmap(to_q, (0, 0, None))(outputs, outcome_probs, discount)  # over B
-            return jnp.mean(jnp.sum(optax.l2_loss(error), axis=-1)), q
+            penalties = importance[:, None] * jnp.sum(penalty(error), axis=-1)
+            return jnp.mean(penalties), jnp.sum(jnp.abs(error), axis=-1)
 
         return players.gradient_step(state, optimizer(rates), loss)
 

@@ -31,6 +31,8 @@ class Rates:
       nudge: xi, the margin in reward that a contract leaves the agent above its next best
         action (section 4 of the paper); 0 is the exact game.
       alpha: weight of payments in the principal's objective.
+      follow_share: chance that an agent follows the principal in an episode of training; otherwise
+        it does what is best for itself (Algorithm 3). With 1 all follow (Algorithm 2).
     """
 
     learning_rate: float = 1e-3
@@ -41,6 +43,7 @@ class Rates:
     epsilon_final: float = 0.0
     nudge: float = 0.006
     alpha: float = 1.0
+    follow_share: float = 1.0
 
     def __post_init__(self) -> None:
         for name in (
@@ -51,7 +54,7 @@ class Rates:
             "alpha",
         ):
             _check(name, getattr(self, name), lambda x: 0 < x < math.inf, "> 0")
-        for name in ("epsilon", "epsilon_final"):
+        for name in ("epsilon", "epsilon_final", "follow_share"):
             _check(name, getattr(self, name), lambda x: 0 <= x <= 1, "between 0 and 1")
         _check("nudge", self.nudge, lambda x: 0 <= x < math.inf, ">= 0")
 
@@ -72,10 +75,16 @@ class Config:
       batch_size: transitions B per gradient step.
       replay_capacity: transitions kept; a multiple of num_envs. The default keeps all that the
         default number of iterations makes.
+      replay: how transitions are drawn, `uniform` or `prioritised`, by their last error.
+      priority_exponent: how much the error counts; 0 draws uniformly.
+      importance_exponent: how much the losses make up for it; 0 not at all.
+      priority_floor: what every error is raised by, so that nothing is never drawn again.
       hidden_sizes: widths of the hidden layers of both players' networks.
       critic: what the Q-networks predict: `per_outcome`, or `per_action` as in the paper.
       outcome_model: whether the outcome distribution is `known`, or `learned` from replay.
       outcome_hidden_sizes: widths of the hidden layers of the learned outcome model.
+      loss: what errors are fitted by, `squared` or `huber` (linear above 1).
+      max_gradient_norm: longer gradients are cut to this length; none are by default.
       exploration: whether acting at random is drawn `per_step`, as in the paper, or `per_episode`.
       target_interval: iterations between two updates of the target networks.
       target_window: the agents' targets are an average over this share of all iterations in the
@@ -89,10 +98,16 @@ class Config:
     num_envs: int = 8
     batch_size: int = 128
     replay_capacity: int = 160_000
+    replay: Literal["uniform", "prioritised"] = "uniform"
+    priority_exponent: float = 0.4
+    importance_exponent: float = 0.0
+    priority_floor: float = 1e-7
     hidden_sizes: tuple[int, ...] = (256, 256)
     critic: Literal["per_outcome", "per_action"] = "per_outcome"
     outcome_model: Literal["known", "learned"] = "known"
     outcome_hidden_sizes: tuple[int, ...] = (64, 64)
+    loss: Literal["squared", "huber"] = "squared"
+    max_gradient_norm: float | None = None
     exploration: Literal["per_step", "per_episode"] = "per_episode"
     target_interval: int = 100
     target_window: float = 0.0
@@ -111,6 +126,11 @@ class Config:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.max_gradient_norm is not None and not 0 < self.max_gradient_norm < math.inf:
+            raise ValueError(f"max_gradient_norm must be > 0, not {self.max_gradient_norm}")
+        for name in ("priority_exponent", "importance_exponent"):
+            _check(name, getattr(self, name), lambda x: 0 <= x <= 1, "between 0 and 1")
+        _check("priority_floor", self.priority_floor, lambda x: 0 < x < math.inf, "> 0")
         for name in ("target_window", "principal_target_window"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")

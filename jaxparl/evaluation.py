@@ -82,9 +82,9 @@ def learned_offers(
     learner: Learner, game_params: GameParams, rates: Rates, state: RunState
 ) -> Offer:
     """What the target weights recommend and pay in every state, `[S, N]`."""
-    offers = jax.vmap(lockstep.offer, (None, None, None, None, 0))  # over S
-    weights = lockstep.target_weights(state)
-    return offers(learner, game_params, rates, weights, learner.env.tabular_states())
+    offers = jax.vmap(lockstep.offer, (None, None, None, None, 0, None))  # over S
+    weights, all_follow = lockstep.target_weights(state), jnp.ones(learner.env.num_agents, bool)
+    return offers(learner, game_params, rates, weights, learner.env.tabular_states(), all_follow)
 
 
 def respond(env: Game, game_params: GameParams, offered: Offer) -> Equilibrium:

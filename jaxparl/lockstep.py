@@ -18,6 +18,7 @@ from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.outcome_model import OUTCOME_MODELS, OutcomeModel
 from jaxparl.principal import Principal, make_principal
+from jaxparl.sampling import SAMPLERS, Sampler
 from jaxparl.types import Offer, PlayerState, PyTree, Transition
 
 
@@ -29,6 +30,7 @@ class Learner(NamedTuple):
     agent: Agent
     principal: Principal
     outcome_model: OutcomeModel
+    sampler: Sampler
 
 
 @struct.dataclass
@@ -41,9 +43,11 @@ class RunState:
       principal: the principal's.
       outcome_model: the outcome model's.
       replay: the ring of transitions, `[capacity, ...]`.
+      sampler: what is known of the ring's items, for drawing from it.
       game: the states of the environments, `[E]`.
       starts: `[E]` bool, whether an episode begins with the next step.
       explores: `[E, N]` bool, who acts at random.
+      follows: `[E, N]` bool, who follows the principal in this episode.
     """
 
     key: jax.Array
@@ -51,9 +55,11 @@ class RunState:
     principal: PlayerState
     outcome_model: PlayerState
     replay: Transition
+    sampler: PyTree
     game: PyTree
     starts: jax.Array
     explores: jax.Array
+    follows: jax.Array
 
 
 @struct.dataclass
@@ -82,6 +88,7 @@ def make_learner(config: Config, env: Game) -> Learner:
         agent=make_agent(config, env),
         principal=make_principal(config, env),
         outcome_model=OUTCOME_MODELS[config.outcome_model](config, env),
+        sampler=SAMPLERS[config.replay](config),
     )
 
 
@@ -93,16 +100,18 @@ def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array
     observations, games = jax.vmap(env.reset_env, (0, None))(keys_game, game_params)  # over E
     observation, game = jax.tree.map(lambda leaf: leaf[0], (observations, games))
     index, real = jnp.zeros(env.num_agents, jnp.int32), jnp.zeros(env.num_agents, jnp.float32)
-    blank = Transition(game, index, index, real, real, game, jnp.float32(0.0))
+    blank = Transition(game, index, index, index > 0, real, real, game, jnp.float32(0.0))
     return RunState(
         key=key_run,
         agent=learner.agent.init(key_agent, observation, rates),
         principal=learner.principal.init(key_principal, observation, rates),
         outcome_model=learner.outcome_model.init(key_model, observation, rates),
         replay=replay.init(blank, config.replay_capacity),
+        sampler=learner.sampler.init(),
         game=games,
         starts=jnp.ones(config.num_envs, bool),
         explores=jnp.zeros((config.num_envs, env.num_agents), bool),
+        follows=jnp.ones((config.num_envs, env.num_agents), bool),
     )
 
 
@@ -121,14 +130,50 @@ def target_weights(state: RunState) -> Weights:
     )
 
 
+def others_follow(follows: jax.Array) -> jax.Array:
+    """f_{-i}: what each agent's Q-values depend on, `[N, N - 1]`, from bits `[N]`."""
+    num_agents = follows.shape[0]
+    # The next agent first, then the one after: the order is the same from everybody's side.
+    others = (jnp.arange(num_agents)[:, None] + jnp.arange(1, num_agents)) % num_agents
+    return follows[others].astype(jnp.float32)
+
+
 def offer(
-    learner: Learner, game_params: GameParams, rates: Rates, weights: Weights, game: PyTree
+    learner: Learner,
+    game_params: GameParams,
+    rates: Rates,
+    weights: Weights,
+    game: PyTree,
+    follows: jax.Array,
 ) -> Offer:
-    """What the principal recommends and pays for in one state of the game."""
+    """What the principal recommends and pays for in one state of the game.
+
+    It recommends what is best if all agents follow, and pays each for what the others really
+    do: `follows` `[N]`.
+    """
     observation = learner.env.get_obs(game, game_params)
     probs = learner.outcome_model.probs(weights.outcome_model, game, observation, game_params)
-    q_truncated = learner.agent.q_truncated(weights.agent, observation, probs, game_params.discount)
-    return learner.principal.offer(weights.principal, observation, q_truncated, probs, rates)
+
+    def q_truncated(follows: jax.Array) -> jax.Array:
+        bits = others_follow(follows)
+        return learner.agent.q_truncated(
+            weights.agent, observation, bits, probs, game_params.discount
+        )
+
+    return learner.principal.offer(
+        weights.principal,
+        observation,
+        q_truncated(jnp.ones_like(follows)),
+        q_truncated(follows),
+        probs,
+        rates,
+    )
+
+
+def draw_follows(rates: Rates, state: RunState, key: jax.Array) -> jax.Array:
+    """Which agents follow the principal, `[E, N]`: drawn when an episode begins."""
+    drawn = jax.random.bernoulli(key, rates.follow_share, state.follows.shape)
+    return jnp.where(state.starts[:, None], drawn, state.follows)
 
 
 def explore(
@@ -136,10 +181,10 @@ def explore(
     rates: Rates,
     state: RunState,
     key: jax.Array,
-    recommendation: jax.Array,
+    wanted: jax.Array,
     iteration: jax.Array | int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Who explores, `[E, N]`, and what is done, `[E, N]`: a random action, or what was asked for.
+    """Who explores, `[E, N]`, and what is done, `[E, N]`: a random action, or what was wanted.
 
     Each agent explores with probability epsilon. Per step, as in the paper, that is drawn anew
     every time, and what takes many unwanted actions in a row is soon never seen again; per
@@ -148,15 +193,20 @@ def explore(
     config = learner.config
     key_whether, key_which = jax.random.split(key)
     epsilon = rates.epsilon + (rates.epsilon_final - rates.epsilon) * iteration / config.iterations
-    explores = jax.random.uniform(key_whether, recommendation.shape) < epsilon
+    explores = jax.random.uniform(key_whether, wanted.shape) < epsilon
     if config.exploration == "per_episode":
         explores = jnp.where(state.starts[:, None], explores, state.explores)
-    anything = jax.random.randint(key_which, recommendation.shape, 0, learner.env.num_actions)
-    return explores, jnp.where(explores, anything, recommendation)
+    anything = jax.random.randint(key_which, wanted.shape, 0, learner.env.num_actions)
+    return explores, jnp.where(explores, anything, wanted)
 
 
 def step_games(
-    learner: Learner, game_params: GameParams, key: jax.Array, game: PyTree, action: jax.Array
+    learner: Learner,
+    game_params: GameParams,
+    key: jax.Array,
+    game: PyTree,
+    action: jax.Array,
+    follows: jax.Array,
 ) -> tuple[PyTree, jax.Array, Transition]:
     """Steps every environment, `[E]`: the states to go on from, what ended, what to store."""
     keys = jax.random.split(key, learner.config.num_envs)
@@ -169,6 +219,7 @@ def step_games(
             state=game,
             action=action,
             outcome=info["outcome"],
+            follows=follows,
             agent_reward=agent_reward,
             principal_reward=info["principal_reward"],
             next_state=info["next_state"],
@@ -184,44 +235,83 @@ def iterate(
     state: RunState,
     iteration: jax.Array | int,
 ) -> tuple[RunState, Losses]:
-    """One iteration of Algorithm 2: E environment steps, one gradient step of each player."""
+    """One iteration: E environment steps, one gradient step of each player (Algorithms 2, 3)."""
     config, env, discount = learner.config, learner.env, game_params.discount
-    key_explore, key_step, key_sample = jax.random.split(
-        jax.random.fold_in(state.key, iteration), 3
+    key_explore, key_step, key_sample, key_follow = jax.random.split(
+        jax.random.fold_in(state.key, iteration), 4
     )
-    offers = jax.vmap(offer, (None, None, None, None, 0))  # over E, and over B
+    offers = jax.vmap(offer, (None, None, None, None, 0, 0))  # over E, and over B
 
-    # Recommend; the agents follow, but for exploration.
-    offered = offers(learner, game_params, rates, online_weights(state), state.game)
-    explores, action = explore(
-        learner, rates, state, key_explore, offered.recommendation, iteration
-    )
+    # Recommend. Some agents follow, the others do what is best for them; but all explore.
+    follows = draw_follows(rates, state, key_follow)
+    offered = offers(learner, game_params, rates, online_weights(state), state.game, follows)
+    wanted = jnp.where(follows, offered.recommendation, offered.own_action)
+    explores, action = explore(learner, rates, state, key_explore, wanted, iteration)
 
     # Step the games, store, and sample.
-    game, ends, transition = step_games(learner, game_params, key_step, state.game, action)
+    game, ends, transition = step_games(
+        learner, game_params, key_step, state.game, action, follows
+    )
     ring = replay.add(state.replay, transition, iteration)
-    batch = replay.sample(ring, key_sample, iteration, config.num_envs, config.batch_size)
+    sampler = learner.sampler.add(state.sampler, iteration)
+    index, importance = learner.sampler.draw(sampler, key_sample, iteration)
+    batch = replay.take(ring, index)
 
     # What the next state is worth to each, under the contract that will be offered there.
-    ahead = offers(learner, game_params, rates, target_weights(state), batch.next_state)
+    ahead = offers(
+        learner, game_params, rates, target_weights(state), batch.next_state, batch.follows
+    )
     agent_next = batch.discount[:, None] * ahead.agent_value
     principal_next = batch.discount[:, None] * ahead.principal_value
 
-    # Update all, in lockstep.
+    # What was done is priced as if all had followed.
     observation = jax.vmap(env.get_obs, (0, None))(batch.state, game_params)  # over B
     probs = jax.vmap(learner.outcome_model.probs, (None, 0, 0, None))(  # over B
         state.outcome_model.params, batch.state, observation, game_params
     )
-    agent, agent_loss, q_truncated = learner.agent.update(
-        state.agent, observation, batch, probs, agent_next, discount, rates
+    bits = jax.vmap(others_follow)  # over B
+    q_truncated = jax.vmap(learner.agent.q_truncated, (None, 0, 0, 0, None))(  # over B
+        state.agent.params, observation, bits(jnp.ones_like(batch.follows)), probs, discount
     )
-    principal, principal_loss = learner.principal.update(
-        state.principal, observation, batch, q_truncated, probs, principal_next, discount, rates
+
+    # Update all, in lockstep.
+    agent, agent_loss, agent_error = learner.agent.update(
+        state.agent,
+        observation,
+        bits(batch.follows),
+        batch,
+        importance,
+        agent_next,
+        discount,
+        rates,
+    )
+    principal, principal_loss, joint_error = learner.principal.update(
+        state.principal,
+        observation,
+        batch,
+        importance,
+        q_truncated,
+        probs,
+        principal_next,
+        discount,
+        rates,
     )
     outcome_model, model_loss = learner.outcome_model.update(
         state.outcome_model, observation, batch, rates
     )
-    state = RunState(state.key, agent, principal, outcome_model, ring, game, ends, explores)
+    error = jnp.mean(agent_error, axis=-1) + jnp.abs(joint_error)
+    state = RunState(
+        key=state.key,
+        agent=agent,
+        principal=principal,
+        outcome_model=outcome_model,
+        replay=ring,
+        sampler=learner.sampler.update(sampler, index, error),
+        game=game,
+        starts=ends,
+        explores=explores,
+        follows=follows,
+    )
     return state, Losses(agent_loss, principal_loss, model_loss)
 
 

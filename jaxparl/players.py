@@ -10,6 +10,7 @@ import jax
 import optax
 from jax.typing import ArrayLike
 
+from jaxparl.config import Config
 from jaxparl.types import PlayerState, PyTree
 
 # Targets are deterministic where critics are per outcome, so errors, and gradients, go to zero.
@@ -17,14 +18,23 @@ from jaxparl.types import PlayerState, PyTree
 # would never come to rest.
 _ADAM_EPSILON = 1e-6
 
+#: What a loss makes of every error, both 1/2 error^2 near zero.
+LOSSES: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "squared": optax.l2_loss,
+    "huber": optax.huber_loss,
+}
 
-def optimizer(first: ArrayLike, last: ArrayLike, iterations: int) -> optax.GradientTransformation:
+
+def optimizer(config: Config, first: ArrayLike, last: ArrayLike) -> optax.GradientTransformation:
     """Adam, its step size falling exponentially from `first` to `last`."""
 
     def learning_rate(iteration: ArrayLike) -> ArrayLike:
-        return first * (last / first) ** (iteration / iterations)
+        return first * (last / first) ** (iteration / config.iterations)
 
-    return optax.adam(learning_rate, eps=_ADAM_EPSILON)
+    adam = optax.adam(learning_rate, eps=_ADAM_EPSILON)
+    if config.max_gradient_norm is None:
+        return adam
+    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), adam)
 
 
 def init(params: PyTree, optimize: optax.GradientTransformation) -> PlayerState:

@@ -29,8 +29,9 @@ class Principal(NamedTuple):
 
     Attributes:
       init: `(key, observation [N, ...], rates) -> PlayerState`.
-      offer: `(params, observation [N, ...], q_truncated [N, A], outcome_probs [N, A, O], rates)
-        -> Offer`, the recommendation and its contract.
+      offer: `(params, observation [N, ...], q_expected [N, A], q_truncated [N, A], outcome_probs
+        [N, A, O], rates) -> Offer`. The agents' Q-values come twice: the recommendation is for
+        agents with `q_expected`, and its contract for agents with `q_truncated`.
       update: one gradient step on Algorithm 2's loss, see `make_principal`.
     """
 
@@ -46,9 +47,10 @@ def make_principal(config: Config, env: Game) -> Principal:
         env.observation_space(env.default_params), config.hidden_sizes, critic.num_outputs
     )
 
+    penalty = players.LOSSES[config.loss]
+
     def optimizer(rates: Rates) -> optax.GradientTransformation:
-        last = rates.principal_learning_rate_final
-        return players.optimizer(rates.learning_rate, last, config.iterations)
+        return players.optimizer(config, rates.learning_rate, rates.principal_learning_rate_final)
 
     def init(key: jax.Array, observation: jax.Array, rates: Rates) -> PlayerState:
         params = network.init(key, observation)
@@ -59,36 +61,42 @@ def make_principal(config: Config, env: Game) -> Principal:
             return observed_action_contract(q_truncated, action, nudge)
         return minimal_contract(q_truncated, outcome_probs, action, nudge)
 
-    def offer_one(outputs, q_truncated, outcome_probs, rates: Rates) -> Offer:
+    def offer_one(outputs, q_expected, q_truncated, outcome_probs, rates: Rates) -> Offer:
         actions = jnp.arange(env.num_actions)
         price = jax.vmap(contract, (None, None, 0, None))  # over A
-        contracts = price(q_truncated, outcome_probs, actions, rates.nudge)
-        q = critic.q_contractual(outputs, outcome_probs, contracts.expected_payment, rates.alpha)
-        recommendation = jnp.argmax(jnp.where(contracts.implementable, q, jnp.finfo(q.dtype).min))
-        chosen = jax.tree.map(lambda leaf: leaf[recommendation], contracts)
+        expected = price(q_expected, outcome_probs, actions, rates.nudge)
+        q = critic.q_contractual(outputs, outcome_probs, expected.expected_payment, rates.alpha)
+        recommendation = jnp.argmax(jnp.where(expected.implementable, q, jnp.finfo(q.dtype).min))
+        offered = contract(q_truncated, outcome_probs, recommendation, rates.nudge)
         return Offer(
             recommendation=recommendation,
-            contract=chosen,
-            agent_value=q_truncated[recommendation] + chosen.expected_payment,
+            contract=offered,
+            own_action=jnp.argmax(q_truncated),
+            agent_value=q_truncated[recommendation] + offered.expected_payment,
             principal_value=q[recommendation],
         )
 
-    def offer(params, observation, q_truncated, outcome_probs, rates):
+    def offer(params, observation, q_expected, q_truncated, outcome_probs, rates):
         outputs = network.apply(params, observation)
         # over N
-        return jax.vmap(offer_one, (0, 0, 0, None))(outputs, q_truncated, outcome_probs, rates)
+        each = jax.vmap(offer_one, (0, 0, 0, 0, None))
+        return each(outputs, q_expected, q_truncated, outcome_probs, rates)
 
     def update(
         state: PlayerState,
         observation: jax.Array,
         batch: Transition,
+        importance: jax.Array,
         q_truncated: jax.Array,
         outcome_probs: jax.Array,
         next_value: jax.Array,
         discount: ArrayLike,
         rates: Rates,
-    ) -> tuple[PlayerState, jax.Array]:
-        """Takes a step and returns the loss; `q_truncated` `[B, N, A]` prices what was done."""
+    ) -> tuple[PlayerState, jax.Array, jax.Array]:
+        """Takes a step; returns the loss and the agents' joint error `[B]` from before it.
+
+        `q_truncated` `[B, N, A]` prices what was done.
+        """
         price = jax.vmap(jax.vmap(contract, (0, 0, 0, None)), (0, 0, 0, None))  # over N, then B
         offered = price(q_truncated, outcome_probs, batch.action, rates.nudge)
         payment = jnp.take_along_axis(offered.payments, batch.outcome[..., None], axis=-1)[..., 0]
@@ -107,9 +115,9 @@ def make_principal(config: Config, env: Game) -> Principal:
                 discount,
                 rates.alpha,
             )
-            return jnp.mean(optax.l2_loss(jnp.sum(error, axis=-1))), None
+            joint = jnp.sum(error, axis=-1)
+            return jnp.mean(importance * penalty(joint)), joint
 
-        state, value, _ = players.gradient_step(state, optimizer(rates), loss)
-        return state, value
+        return players.gradient_step(state, optimizer(rates), loss)
 
     return Principal(init, offer, update)

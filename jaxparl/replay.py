@@ -32,13 +32,12 @@ def add(ring: PyTree, items: PyTree, iteration: jax.Array | int) -> PyTree:
     return jax.tree.map(write, ring, items)
 
 
-def sample(
-    ring: PyTree, key: jax.Array, iteration: jax.Array | int, num_envs: int, batch_size: int
-) -> PyTree:
-    """Draws `[B, ...]` items uniformly, with replacement, after `iteration`'s write."""
-    capacity = jax.tree.leaves(ring)[0].shape[0]
+def draw(
+    key: jax.Array, iteration: jax.Array | int, capacity: int, num_envs: int, batch_size: int
+) -> jax.Array:
+    """Draws the index `[B]` of items uniformly, with replacement, after `iteration`'s write."""
     filled = jnp.minimum(iteration + 1, capacity // num_envs) * num_envs
-    return take(ring, jax.random.randint(key, (batch_size,), 0, filled))
+    return jax.random.randint(key, (batch_size,), 0, filled)
 
 
 def take(ring: PyTree, index: jax.Array) -> PyTree:

@@ -72,6 +72,7 @@ class Transition:
       state: the game's state before the step, compact; observations are drawn from it.
       action: `[N]` int.
       outcome: `[N]` int.
+      follows: `[N]` bool, which agents follow the principal in this episode.
       agent_reward: `[N]`, payments not included.
       principal_reward: `[N]`, one term per agent, payments not included.
       next_state: the state after the step, before any reset.
@@ -81,6 +82,7 @@ class Transition:
     state: PyTree
     action: jax.Array
     outcome: jax.Array
+    follows: jax.Array
     agent_reward: jax.Array
     principal_reward: jax.Array
     next_state: PyTree
@@ -94,12 +96,14 @@ class Offer:
     Attributes:
       recommendation: `[N]` int, the action it asks for.
       contract: the contract for it, payments `[N, O]`.
+      own_action: `[N]` int, what the agent would do without a payment.
       agent_value: `[N]`, Q-bar of the recommended action plus the expected payment.
       principal_value: `[N]`, q of the recommended action.
     """
 
     recommendation: jax.Array
     contract: Contract
+    own_action: jax.Array
     agent_value: jax.Array
     principal_value: jax.Array
 

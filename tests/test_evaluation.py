@@ -27,6 +27,7 @@ def test_offering_the_equilibriums_contracts_earns_its_utility_in_every_state():
     offered = Offer(
         recommendation=solution.action[at][:, None],
         contract=Contract(solution.contract[at][:, None], zeros, zeros > 0),
+        own_action=solution.action[at][:, None],
         agent_value=zeros,
         principal_value=zeros,
     )

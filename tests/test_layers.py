@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 STEPS = (
     {"types", "config"},
     {"environment", "contracts", "networks", "replay", "priorities", "td_targets", "players"},
-    {"critics", "tabular"},
+    {"critics", "tabular", "sampling"},
     {"agent", "principal", "outcome_model", "equilibrium"},
     {"lockstep", "stationary"},
     {"evaluation"},

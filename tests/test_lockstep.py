@@ -76,12 +76,14 @@ def test_an_offer_is_the_best_contractual_q_and_its_least_contract(critic):
     learner, params, state = started(config)
     weights = lockstep.online_weights(state)
     game = learner.env.tabular_states()
-    offers = jax.vmap(lockstep.offer, (None, None, None, None, 0))
-    found = offers(learner, params, config.rates, weights, game)
+    offers = jax.vmap(lockstep.offer, (None, None, None, None, 0, None))
+    found = offers(learner, params, config.rates, weights, game, jnp.ones(1, bool))
     for index in range(7):
         one = jax.tree.map(lambda leaf, index=index: leaf[index], game)
         observation, probs = learner.env.get_obs(one), learner.env.outcome_probs(one, params)
-        q = learner.agent.q_truncated(weights.agent, observation, probs, params.discount)[0]
+        q = learner.agent.q_truncated(
+            weights.agent, observation, jnp.zeros((1, 0)), probs, params.discount
+        )[0]
         action = found.recommendation[index, 0]
         least = minimal_contract(q, probs[0], action, config.rates.nudge)
         np.testing.assert_allclose(found.contract.payments[index, 0], least.payments, atol=1e-6)

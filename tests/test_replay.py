@@ -15,7 +15,14 @@ from jaxparl import replay
 # (capacity, E): one write at a time, several to a round, all of it at once.
 SIZES = [(5, 1), (6, 2), (12, 4), (4, 4)]
 add = jax.jit(replay.add)
-sample = jax.jit(replay.sample, static_argnums=(3, 4))
+
+
+def draw_and_take(ring, key, iteration, num_envs, batch_size):
+    capacity = jax.tree.leaves(ring)[0].shape[0]
+    return replay.take(ring, replay.draw(key, iteration, capacity, num_envs, batch_size))
+
+
+sample = jax.jit(draw_and_take, static_argnums=(3, 4))
 
 
 def numbered(first, count):
@@ -122,7 +129,7 @@ def test_runs_in_a_batch_store_and_draw_what_they_do_alone():
     rings, items = rings_and_items(12, 4)
     written = add_to_runs(rings, items, 4)
     keys = jax.random.split(jax.random.key(0), RUNS)
-    drawn = jax.vmap(replay.sample, (0, 0, None, None, None))(written, keys, 4, 4, 16)  # over R
+    drawn = jax.vmap(draw_and_take, (0, 0, None, None, None))(written, keys, 4, 4, 16)  # over R
     for run in range(RUNS):
         ring, item = jax.tree.map(lambda leaf, run=run: leaf[run], (rings, items))
         alone = add(ring, item, 4)
