@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jaxparl.environment import Game, GameParams
-from jaxparl.envs import game_tree
+from jaxparl.envs import coin_game, game_tree
 
 __all__ = ["REGISTRY", "Entry", "make"]
 
@@ -41,6 +41,13 @@ REGISTRY: dict[str, Entry] = {
         game_tree.PRESETS,
         "tree",
         "random binary trees, one agent, hidden actions (Figure 3 of the paper)",
+    ),
+    "coin_game": Entry(
+        coin_game.CoinGame,
+        coin_game.Settings,
+        coin_game.PRESETS,
+        "game",
+        "the Coin Game, two or more agents, observed actions (Figures 2 and 4 of the paper)",
     ),
 }
 

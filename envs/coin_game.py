@@ -1,0 +1,296 @@
+"""The Coin Game: the paper's second experiment (section 5.2, Figures 2 and 4).
+
+Agents walk on a torus of `grid_size` x `grid_size` cells, one step right, left, down or up at a
+time, all at once, and may share a cell. There is one coin, in the colour of one of them; its
+owner gets more for it than the others do. A collected coin is replaced on a cell where nobody
+stands. Cells are numbered row by row. Actions are observed: the outcome is the action.
+
+Two rules are settings, because the implementations in use differ. Who gets a coin that several
+agents reach at once: one of them, by a fair draw, or all of them. Of which colour the next coin
+is: the next agent's, or anybody's. The defaults make the game of the paper; where all collect
+there is hardly a dilemma.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from gymnax.environments import spaces
+from jax.typing import ArrayLike
+
+from jaxparl.environment import GameParams, PrincipalAgentEnvironment, Resolution
+from jaxparl.envs import coin_game_exact
+from jaxparl.envs.coin_game_exact import PlayValue
+
+MIN_GRID, MAX_GRID = 2, 15
+
+SharedCoin = Literal["one", "all"]
+NewCoin = Literal["alternating", "random"]
+
+# Row and column of a step right, left, down and up.
+_STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The sizes and rules of the Coin Game.
+
+    Attributes:
+      grid_size: rows, and columns, of the torus.
+      max_steps_in_episode: the time limit in the default params.
+      num_agents: at least 2, and fewer than there are cells.
+      shared_coin: who gets a coin that several agents reach at once: one of them, by a fair
+        draw, or all of them.
+      new_coin: the colour of the next coin: that of the agent after the last one's owner, or
+        that of any agent, uniformly.
+    """
+
+    grid_size: int = 7
+    max_steps_in_episode: int = 50
+    num_agents: int = 2
+    shared_coin: SharedCoin = "one"
+    new_coin: NewCoin = "alternating"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.grid_size, int) or not MIN_GRID <= self.grid_size <= MAX_GRID:
+            raise ValueError(
+                f"grid_size must be between {MIN_GRID} and {MAX_GRID}, not {self.grid_size}"
+            )
+        if not isinstance(self.max_steps_in_episode, int) or self.max_steps_in_episode < 1:
+            raise ValueError(
+                f"max_steps_in_episode must be at least 1, not {self.max_steps_in_episode}"
+            )
+        most = self.grid_size**2 - 1
+        if not isinstance(self.num_agents, int) or not 2 <= self.num_agents <= most:
+            raise ValueError(
+                f"num_agents must be between 2 and {most} (the coin needs a free cell), "
+                f"not {self.num_agents}"
+            )
+        for name, choices in (
+            ("shared_coin", get_args(SharedCoin)),
+            ("new_coin", get_args(NewCoin)),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}"
+                )
+
+
+@struct.dataclass
+class CoinState:
+    """Where everything is: a few small integers, because replay holds many of them.
+
+    Attributes:
+      agents: `[N]` int16, their cells.
+      coin: `[]` int16, its cell; no agent's.
+      colour: `[]` int16, the agent whose coin it is.
+      time: `[]` int32, steps since the reset.
+    """
+
+    agents: jax.Array
+    coin: jax.Array
+    colour: jax.Array
+    time: jax.Array
+
+
+@struct.dataclass
+class CoinParams(GameParams):
+    """What a coin is worth.
+
+    Attributes:
+      own_reward: `[]`, for a coin of one's own colour.
+      other_reward: `[]`, for a coin of another's.
+      discount: `[]`, as in every game; the paper's is 0.99.
+    """
+
+    own_reward: ArrayLike = 1.0
+    other_reward: ArrayLike = 0.2
+    discount: ArrayLike = 0.99
+
+
+class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
+    """Agents on a torus that collect coins of their own and of each other's colours.
+
+    The principal's reward is the social welfare, one agent's reward per term.
+    """
+
+    num_outcomes = len(_STEPS)
+    observed_actions = True
+
+    def __init__(self, settings: Settings = Settings()):
+        self.settings = settings
+        self.num_agents = settings.num_agents
+
+    def __eq__(self, other: object) -> bool:
+        # Equal settings are the same rules, so compiled steps are shared between instances.
+        return isinstance(other, CoinGame) and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash((CoinGame, self.settings))
+
+    @property
+    def num_actions(self) -> int:
+        """Four: 0 right, 1 left, 2 down, 3 up."""
+        return len(_STEPS)
+
+    @property
+    def num_cells(self) -> int:
+        """The cells C of the torus."""
+        return self.settings.grid_size**2
+
+    @property
+    def default_params(self) -> CoinParams:
+        """The paper's rewards and discount, and the time limit of the settings."""
+        return CoinParams(max_steps_in_episode=self.settings.max_steps_in_episode)
+
+    # --- The rules ----------------------------------------------------------------------------
+
+    def initial_state(self, key: jax.Array, params: CoinParams) -> CoinState:
+        """Agents and coin on different cells and a colour, all uniformly random."""
+        del params
+        key_cells, key_colour = jax.random.split(key)
+        count = self.num_agents + 1
+        cells = jax.random.choice(key_cells, self.num_cells, (count,), replace=False)
+        return CoinState(
+            agents=cells[:-1].astype(jnp.int16),
+            coin=cells[-1].astype(jnp.int16),
+            colour=jax.random.randint(key_colour, (), 0, self.num_agents, jnp.int16),
+            time=jnp.int32(0),
+        )
+
+    def outcome_probs(self, state: CoinState, params: CoinParams) -> jax.Array:
+        """`[N, A, A]`, the identity: the principal sees what was done."""
+        del state, params
+        identity = jnp.eye(self.num_actions)
+        return jnp.broadcast_to(identity, (self.num_agents, *identity.shape))
+
+    def moved(self, cell: jax.Array, action: jax.Array) -> jax.Array:
+        """The cell that an action leads to, of the type of `cell`; both may be arrays."""
+        size = self.settings.grid_size
+        row, column = jnp.divmod(cell, size)
+        down, right = jnp.asarray(_STEPS, cell.dtype).T
+        return (row + down[action]) % size * size + (column + right[action]) % size
+
+    def resolve(
+        self,
+        key: jax.Array,
+        state: CoinState,
+        action: jax.Array,
+        outcome: jax.Array,
+        params: CoinParams,
+    ) -> Resolution[CoinState]:
+        """All move, whoever reaches the coin collects it, and then a new one appears."""
+        del action
+        key_draw, key_cell, key_colour = jax.random.split(key, 3)
+        agents = self.moved(state.agents, outcome)
+        reach = agents == state.coin
+        collects = reach
+        if self.settings.shared_coin == "one":
+            drawn = jax.random.categorical(key_draw, jnp.where(reach, 0.0, -jnp.inf))
+            collects = reach & (jnp.arange(self.num_agents) == drawn)
+        is_own = jnp.arange(self.num_agents) == state.colour
+        reward = collects * jnp.where(is_own, params.own_reward, params.other_reward)
+
+        is_free = jnp.ones(self.num_cells, bool).at[agents].set(False)
+        cell = jax.random.categorical(key_cell, jnp.where(is_free, 0.0, -jnp.inf))
+        colour = (state.colour + 1) % self.num_agents
+        if self.settings.new_coin == "random":
+            colour = jax.random.randint(key_colour, (), 0, self.num_agents, jnp.int16)
+        is_collected = reach.any()
+        return Resolution(
+            state=CoinState(
+                agents=agents,
+                coin=jnp.where(is_collected, cell.astype(jnp.int16), state.coin),
+                colour=jnp.where(is_collected, colour, state.colour),
+                time=state.time + 1,
+            ),
+            agent_reward=reward,
+            principal_reward=reward,
+            terminated=jnp.bool_(False),
+        )
+
+    def get_obs(self, state: CoinState, params: Any = None, key: Any = None) -> jax.Array:
+        """`[N, H, W, 4]` float32, what each agent sees: itself, the others, its coin, another's.
+
+        Where several others share a cell their plane counts them.
+        """
+        del params, key
+        size = self.settings.grid_size
+        stands = jax.nn.one_hot(state.agents, self.num_cells)  # [N, C]
+        coin = jax.nn.one_hot(state.coin, self.num_cells)
+        is_own = (jnp.arange(self.num_agents) == state.colour)[:, None]
+        planes = (stands, stands.sum(axis=0) - stands, is_own * coin, ~is_own * coin)
+        return jnp.stack(planes, axis=-1).reshape(self.num_agents, size, size, 4)
+
+    def observation_space(self, params: CoinParams | None = None) -> spaces.Box:
+        """`[H, W, 4]`, of one agent."""
+        del params
+        size = self.settings.grid_size
+        return spaces.Box(0.0, float(self.num_agents - 1), (size, size, 4), jnp.float32)
+
+    # --- The states, enumerated ---------------------------------------------------------------
+
+    @property
+    def num_states(self) -> int:
+        """S = C^(N + 1) N, those included, but never reached, with the coin under an agent."""
+        return self.num_cells ** (self.num_agents + 1) * self.num_agents
+
+    @property
+    def _state_shape(self) -> tuple[int, ...]:
+        return (self.num_cells,) * (self.num_agents + 1) + (self.num_agents,)
+
+    def state_index(self, state: CoinState) -> jax.Array:
+        """`[]` int32, the place of a state in `tabular_states`; its time does not matter."""
+        digits = (*state.agents, state.coin, state.colour)
+        return jnp.ravel_multi_index(
+            tuple(digit.astype(jnp.int32) for digit in digits), self._state_shape, mode="clip"
+        )
+
+    def tabular_states(self) -> CoinState:
+        """All states at time 0, with a leading axis `S`.
+
+        They are ordered by the first agent's cell, then the second's, the coin's, the colour:
+        with two agents, `((cell_0 C + cell_1) C + coin) 2 + colour`.
+        """
+        index = jnp.arange(self.num_states)
+        *agents, coin, colour = jnp.unravel_index(index, self._state_shape)
+        return CoinState(
+            agents=jnp.stack(agents, axis=-1).astype(jnp.int16),
+            coin=coin.astype(jnp.int16),
+            colour=colour.astype(jnp.int16),
+            time=jnp.zeros(self.num_states, jnp.int32),
+        )
+
+    # --- Exact solutions, of two agents (`coin_game_exact`) -----------------------------------
+
+    def optimal_welfare(self, params: CoinParams) -> jax.Array:
+        """`[]`, the most that both agents together can expect in an episode."""
+        return coin_game_exact.optimal_welfare(self, params)
+
+    def selfish_play(self, params: CoinParams) -> PlayValue:
+        """What happens without a principal: a Nash equilibrium of every step's game."""
+        return coin_game_exact.selfish_play(self, params)
+
+    def equilibrium(
+        self, params: CoinParams, alpha: ArrayLike = 0.1, discount: ArrayLike = 1.0
+    ) -> PlayValue:
+        """What happens in the subgame-perfect equilibrium of the paper's objective."""
+        return coin_game_exact.equilibrium(self, params, alpha, discount)
+
+    def play_values(self, params: CoinParams, actions: jax.Array, payments: jax.Array) -> PlayValue:
+        """What happens where all play `actions` `[S, N]` and are paid `payments` `[S, N]`."""
+        return coin_game_exact.play_values(self, params, actions, payments)
+
+    def best_responses(
+        self, params: CoinParams, actions: jax.Array, payments: jax.Array
+    ) -> jax.Array:
+        """`[N]`, the most each gets, paid `payments` `[S, N, A]`, while the other follows."""
+        return coin_game_exact.best_responses(self, params, actions, payments)
+
+
+#: Named options of the command line.
+PRESETS: dict[str, dict[str, Any]] = {"quick": {}}
