@@ -24,7 +24,7 @@ from jax.typing import ArrayLike
 
 from jaxparl.environment import GameParams, PrincipalAgentEnvironment, Resolution
 from jaxparl.envs import coin_game_exact
-from jaxparl.envs.coin_game_exact import PlayValue
+from jaxparl.types import PlayValue
 
 MIN_GRID, MAX_GRID = 2, 15
 
@@ -124,6 +124,7 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
     def __init__(self, settings: Settings = Settings()):
         self.settings = settings
         self.num_agents = settings.num_agents
+        self.is_solvable = settings.num_agents == coin_game_exact.NUM_AGENTS
 
     def __eq__(self, other: object) -> bool:
         # Equal settings are the same rules, so compiled steps are shared between instances.
@@ -292,5 +293,48 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         return coin_game_exact.best_responses(self, params, actions, payments)
 
 
+# The learner's settings for this game; docs/method.md says which are the paper's.
+_LEARNER: dict[str, Any] = {
+    "games": "0:1",
+    "seeds": "0:5",
+    "hidden_sizes": (64, 64),
+    "learning_rate": 5e-4,
+    "learning_rate_final": 1e-4,
+    "principal_learning_rate_final": 1e-4,
+    "epsilon": 0.4,
+    "epsilon_final": 0.0,
+    "exploration": "per_step",
+    "critic": "per_action",
+    "follow_share": 0.5,
+    "alpha": 0.1,
+    "nudge": 0.0,
+    "loss": "huber",
+    "max_gradient_norm": 10.0,
+    "target_window": 0.0,
+    "principal_target_window": 0.0,
+}
+_PAPER: dict[str, Any] = {
+    **_LEARNER,
+    "iterations": 1_000_000,
+    "num_envs": 1,
+    "replay": "prioritised",
+    "replay_capacity": 100_000,
+    "evaluation_interval": 20_000,
+}
+_FAST: dict[str, Any] = {
+    **_LEARNER,
+    "iterations": 20_000,
+    "num_envs": 8,
+    "replay_capacity": 100_000,
+    "evaluation_interval": 1_000,
+}
+_SMALL: dict[str, Any] = {"grid_size": 3, "max_steps_in_episode": 20}
+
 #: Named options of the command line.
-PRESETS: dict[str, dict[str, Any]] = {"quick": {}}
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {**_FAST, **_SMALL, "seeds": "0:2", "iterations": 10_000},
+    "figure2": _PAPER,
+    "figure2_fast": _FAST,
+    "figure4": {**_PAPER, **_SMALL},
+    "figure4_fast": {**_FAST, **_SMALL},
+}

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jax.typing import ArrayLike
+
+from jaxparl.types import PlayValue
 
 if TYPE_CHECKING:
     from jaxparl.envs.coin_game import CoinGame, CoinParams
@@ -30,26 +31,6 @@ NUM_AGENTS = 2
 # Symmetric moves are worth the same, and float32 does not see exactly. Values this close,
 # relative to their size where that exceeds 1, are a tie.
 _TIE_TOLERANCE = 1e-5
-
-
-@struct.dataclass
-class PlayValue:
-    """What an episode brings, in expectation over resets, draws and new coins, undiscounted.
-
-    Attributes:
-      welfare: `[]`, the rewards of both agents, in units of reward.
-      payment: `[]`, what both are paid.
-      utilities: `[N]`, each agent's rewards and payments.
-    """
-
-    welfare: jax.Array
-    payment: jax.Array
-    utilities: jax.Array
-
-    @property
-    def payment_share(self) -> jax.Array:
-        """`[]`, the payment over the welfare; 0 where there is no welfare."""
-        return self.payment / jnp.where(self.welfare > 0, self.welfare, 1.0)
 
 
 class _Sums(NamedTuple):

@@ -88,6 +88,7 @@ class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
 
     num_agents = 1
     num_outcomes = 2
+    is_solvable = True
 
     def __init__(self, settings: Settings = Settings()):
         self.settings = settings
@@ -211,5 +212,5 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate_final": 1e-5,
         "principal_learning_rate_final": 1e-5,
     },
-    "figure3_learned_outcomes": {**_FIGURE3, "outcome_model": "learned", "nudge": 0.01},
+    "figure3_learned_outcomes": {**_FIGURE3, "outcome_model": "learned", "nudge": 0.013},
 }

@@ -40,7 +40,7 @@ class Rates:
     principal_learning_rate_final: float = 2e-5
     outcome_learning_rate: float = 1e-2
     epsilon: float = 1.0
-    epsilon_final: float = 0.0
+    epsilon_final: float = 0.5
     nudge: float = 0.006
     alpha: float = 1.0
     follow_share: float = 1.0
@@ -111,7 +111,7 @@ class Config:
     exploration: Literal["per_step", "per_episode"] = "per_episode"
     target_interval: int = 100
     target_window: float = 0.0
-    principal_target_window: float = 0.2
+    principal_target_window: float = 0.4
     evaluation_interval: int = 400
     rates: Rates = dataclasses.field(default_factory=Rates)
 

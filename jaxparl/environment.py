@@ -15,7 +15,7 @@ from flax import struct
 from gymnax.environments import environment, spaces
 from jax.typing import ArrayLike
 
-from jaxparl.types import TabularGame
+from jaxparl.types import PlayValue, TabularGame
 
 TState = TypeVar("TState", bound=Any)
 TParams = TypeVar("TParams", bound="GameParams")
@@ -67,6 +67,9 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     #: True where the principal sees the action itself, so that the outcome is the action
     #: and the least payment has a closed form.
     observed_actions: bool = False
+    #: True where the game can be solved exactly: `tabular`, `tabular_states` and `horizon` for one
+    #: agent, `tabular_states` and the four solutions at the end of this class for several.
+    is_solvable: bool = False
 
     @property
     def default_params(self) -> TParams:
@@ -109,6 +112,24 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     def horizon(self) -> int:
         """The number of decisions T after which the exact table's game is over."""
         raise NotImplementedError(f"{self.name} has no exact table")
+
+    def optimal_welfare(self, params: TParams) -> jax.Array:
+        """`[]`, the most that several agents together can expect in an episode."""
+        raise NotImplementedError(f"{self.name} has no exact solutions")
+
+    def equilibrium(
+        self, params: TParams, alpha: ArrayLike = 0.1, discount: ArrayLike = 1.0
+    ) -> PlayValue:
+        """What an episode brings several agents in the equilibrium of the paper's objective."""
+        raise NotImplementedError(f"{self.name} has no exact solutions")
+
+    def play_values(self, params: TParams, actions: jax.Array, payments: jax.Array) -> PlayValue:
+        """What an episode brings if all play `actions` `[S, N]`, paid `payments` `[S, N]`."""
+        raise NotImplementedError(f"{self.name} has no exact solutions")
+
+    def best_responses(self, params: TParams, actions: jax.Array, payments: jax.Array) -> jax.Array:
+        """`[N]`, the most each can get, paid `payments` `[S, N, A]`, if the others follow."""
+        raise NotImplementedError(f"{self.name} has no exact solutions")
 
     def step_env(
         self, key: jax.Array, state: TState, action: Any, params: TParams

@@ -1,104 +1,28 @@
-"""The paper's numbers: what the learned contracts achieve against an exact agent.
-
-The learned contracts are offered in every state to an oracle agent that best-responds to them
-by dynamic programming; what the principal then gets is held against the subgame-perfect
-equilibrium (section 5.1 of the paper). Nothing is sampled.
-
-The equilibrium is no strict upper bound. Offers in every state are a commitment: one that would
-not be worth keeping in some state can steer the agent in the states before it, and then earn a
-little more than any subgame-perfect offer could.
-"""
+"""The paper's numbers, held against exact solutions where the game has them."""
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-from flax import struct
+from typing import Any
 
-from jaxparl import lockstep
+from jaxparl import audit, episodes, oracle
+from jaxparl.audit import AuditExact, AuditMetrics
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
-from jaxparl.equilibrium import Equilibrium, backward_induction, best_response
-from jaxparl.lockstep import Learner, RunState
-from jaxparl.types import Offer
+from jaxparl.episodes import EpisodeMetrics
+from jaxparl.lockstep import Learner, Losses, RunState
+from jaxparl.oracle import OracleExact, OracleMetrics
+
+Exact = OracleExact | AuditExact | tuple[()]
+Metrics = OracleMetrics | AuditMetrics | EpisodeMetrics
 
 
-@struct.dataclass
-class Exact:
-    """The equilibrium that learning is held against.
-
-    Attributes:
-      recommendation: `[S]`, the action wanted in each state.
-      principal_utility: `[]`, from the start of the game, net of payments.
-      agent_utility: `[]`, payments included.
-    """
-
-    recommendation: jax.Array
-    principal_utility: jax.Array
-    agent_utility: jax.Array
-
-
-@struct.dataclass
-class Metrics:
-    """One evaluation of one run, `[]` each.
-
-    Attributes:
-      principal_utility: what the learned contracts earn against the oracle agent.
-      equilibrium_principal_utility: the principal's utility in equilibrium.
-      utility_ratio: the first over the second.
-      agent_utility: the oracle agent's utility under the learned contracts.
-      equilibrium_agent_utility: the agent's utility in equilibrium.
-      recommendation_accuracy: share of the states where the equilibrium's action is asked for.
-      obedience: share of the states where the oracle agent does what is asked.
-      agent_loss: mean over the iterations since the last evaluation.
-      principal_loss: likewise.
-      outcome_model_loss: likewise; 0 where the outcome distribution is known.
-    """
-
-    principal_utility: jax.Array
-    equilibrium_principal_utility: jax.Array
-    utility_ratio: jax.Array
-    agent_utility: jax.Array
-    equilibrium_agent_utility: jax.Array
-    recommendation_accuracy: jax.Array
-    obedience: jax.Array
-    agent_loss: jax.Array
-    principal_loss: jax.Array
-    outcome_model_loss: jax.Array
-
-
-def solve(env: Game, game_params: GameParams) -> Exact:
-    """Solves the game once, before learning; state 0 is where it starts."""
-    solution = backward_induction(env.tabular(game_params), env.horizon)
-    states = env.tabular_states()
-    return Exact(
-        recommendation=solution.action[states.time, jnp.arange(states.time.shape[0])],
-        principal_utility=solution.principal_value[0, 0],
-        agent_utility=solution.agent_value[0, 0],
-    )
-
-
-def learned_offers(
-    learner: Learner, game_params: GameParams, rates: Rates, state: RunState
-) -> Offer:
-    """What the target weights recommend and pay in every state, `[S, N]`."""
-    offers = jax.vmap(lockstep.offer, (None, None, None, None, 0, None))  # over S
-    weights, all_follow = lockstep.target_weights(state), jnp.ones(learner.env.num_agents, bool)
-    return offers(learner, game_params, rates, weights, learner.env.tabular_states(), all_follow)
-
-
-def respond(env: Game, game_params: GameParams, offered: Offer) -> Equilibrium:
-    """The oracle agent's best response to offers `[S, 1]` that do not depend on time."""
-
-    def at_every_step(leaf: jax.Array) -> jax.Array:
-        return jnp.broadcast_to(leaf, (env.horizon, *leaf.shape))
-
-    return best_response(
-        env.tabular(game_params),
-        env.horizon,
-        at_every_step(offered.contract.payments[:, 0]),
-        at_every_step(offered.recommendation[:, 0]),
-    )
+def solve(env: Game, game_params: GameParams, rates: Rates) -> Exact:
+    """Solves the game once, before learning, if it can be solved."""
+    if not env.is_solvable:
+        return ()
+    if env.num_agents == 1:
+        return oracle.solve(env, game_params)
+    return audit.solve(env, game_params, rates)
 
 
 def evaluate(
@@ -106,25 +30,12 @@ def evaluate(
     game_params: GameParams,
     rates: Rates,
     state: RunState,
-    exact: Exact,
-    losses: lockstep.Losses,
+    exact: Any,
+    losses: Losses,
 ) -> Metrics:
-    """Holds the learned contracts against the exact solution."""
-    offered = learned_offers(learner, game_params, rates, state)
-    response = respond(learner.env, game_params, offered)
-    states = learner.env.tabular_states()
-    recommendation = offered.recommendation[:, 0]
-    done = response.action[states.time, jnp.arange(recommendation.shape[0])]
-    utility = response.principal_value[0, 0]
-    return Metrics(
-        principal_utility=utility,
-        equilibrium_principal_utility=exact.principal_utility,
-        utility_ratio=utility / exact.principal_utility,
-        agent_utility=response.agent_value[0, 0],
-        equilibrium_agent_utility=exact.agent_utility,
-        recommendation_accuracy=jnp.mean(recommendation == exact.recommendation),
-        obedience=jnp.mean(done == recommendation),
-        agent_loss=losses.agent,
-        principal_loss=losses.principal,
-        outcome_model_loss=losses.outcome_model,
-    )
+    """Evaluates what was learned; `exact` is what `solve` returned for the game."""
+    if not learner.env.is_solvable:
+        return episodes.evaluate(learner, game_params, rates, state, losses)
+    if learner.env.num_agents == 1:
+        return oracle.evaluate(learner, game_params, rates, state, exact, losses)
+    return audit.evaluate(learner, game_params, rates, state, exact, losses)

@@ -236,7 +236,7 @@ def iterate(
     iteration: jax.Array | int,
 ) -> tuple[RunState, Losses]:
     """One iteration: E environment steps, one gradient step of each player (Algorithms 2, 3)."""
-    config, env, discount = learner.config, learner.env, game_params.discount
+    env, discount = learner.env, game_params.discount
     key_explore, key_step, key_sample, key_follow = jax.random.split(
         jax.random.fold_in(state.key, iteration), 4
     )
@@ -249,9 +249,7 @@ def iterate(
     explores, action = explore(learner, rates, state, key_explore, wanted, iteration)
 
     # Step the games, store, and sample.
-    game, ends, transition = step_games(
-        learner, game_params, key_step, state.game, action, follows
-    )
+    game, ends, transition = step_games(learner, game_params, key_step, state.game, action, follows)
     ring = replay.add(state.replay, transition, iteration)
     sampler = learner.sampler.add(state.sampler, iteration)
     index, importance = learner.sampler.draw(sampler, key_sample, iteration)

@@ -47,9 +47,13 @@ class Panel(NamedTuple):
     share: bool = False
 
 
+# A game's figure has those panels whose metrics its evaluation has.
 PANELS = (
     Panel("principal_utility", "Principal's utility", exact="equilibrium_principal_utility"),
     Panel("recommendation_accuracy", "Right recommendations", share=True),
+    Panel("welfare", "Social welfare", exact="optimal_welfare"),
+    Panel("payment_share", "Payments / welfare", exact="equilibrium_payment_share", share=True),
+    Panel("deviation_gain", "Most an agent gains by deviating"),
 )
 
 
@@ -58,10 +62,10 @@ def learning_curves(
     runs: Sequence[RunId],
     iterations: np.ndarray,
     curves: Mapping[str, np.ndarray],
-    panels: Sequence[Panel] = PANELS,
     game_name: str = "game",
 ) -> None:
     """Draws curves `[R, evaluations]`: a colour per game, mean and 95% interval over its seeds."""
+    panels = [panel for panel in PANELS if panel.metric in curves]
     games = sorted({run.game for run in runs})
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(
@@ -75,7 +79,8 @@ def learning_curves(
                 _draw_game(axis, iterations, curves[panel.metric][rows], exact, colour, label)
             _dress(axis, panel, iterations)
         # In the last panel, whose curves leave the corner free.
-        _legend(axes[0][-1], any(panel.exact for panel in panels), len(runs) // len(games))
+        has_exact = any(panel.exact for panel in panels)
+        _legend(axes[0][-1], has_exact, len(runs) // len(games))
         figure.savefig(path)
         plt.close(figure)
 

@@ -37,7 +37,7 @@ class Principal(NamedTuple):
 
     init: Callable[..., PlayerState]
     offer: Callable[..., Offer]
-    update: Callable[..., tuple[PlayerState, jax.Array]]
+    update: Callable[..., tuple[PlayerState, jax.Array, jax.Array]]
 
 
 def make_principal(config: Config, env: Game) -> Principal:

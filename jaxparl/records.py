@@ -38,6 +38,12 @@ def interval(values: np.ndarray) -> tuple[float | None, float | None]:
     return mean - half, mean + half
 
 
+def half_interval(values: np.ndarray) -> float:
+    """Half the width of `interval`; NaN where R is 1."""
+    low, high = interval(values)
+    return float("nan") if low is None or high is None else (high - low) / 2
+
+
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES}

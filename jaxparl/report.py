@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich import box
@@ -13,23 +14,67 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from jaxparl.config import Config
-from jaxparl.records import interval
+from jaxparl.records import half_interval
 from jaxparl.sweep import Progress, RunId
 
 _CONSOLE = Console(highlight=False)
 _LOG_LINES = 10
+
+
+class Column(NamedTuple):
+    """A column of the closing table.
+
+    Attributes:
+      header: its title.
+      metric: what is shown in it.
+      form: how a number is written.
+      reduce: what is shown of the runs' values.
+    """
+
+    header: str
+    metric: str
+    form: str
+    reduce: Callable[[np.ndarray], float] = np.mean
+
+
+# A game's table has those columns whose metrics its evaluation has.
 _COLUMNS = (
-    "game",
-    "principal",
-    "exact",
-    "of exact",
-    "interval",
-    "worst",
-    "agent",
-    "exact",
-    "right",
-    "held",
+    Column("principal", "principal_utility", ".3f"),
+    Column("exact", "equilibrium_principal_utility", ".3f"),
+    Column("of exact", "utility_ratio", ".1%"),
+    Column("±", "utility_ratio", ".1%", half_interval),
+    Column("worst", "utility_ratio", ".1%", np.min),
+    Column("agent", "agent_utility", ".3f"),
+    Column("exact", "equilibrium_agent_utility", ".3f"),
+    Column("right", "recommendation_accuracy", ".1%"),
+    Column("held", "obedience", ".1%"),
+    Column("welfare", "welfare", ".3f"),
+    Column("best", "optimal_welfare", ".3f"),
+    Column("of best", "welfare_ratio", ".1%"),
+    Column("±", "welfare_ratio", ".1%", half_interval),
+    Column("worst", "welfare_ratio", ".1%", np.min),
+    Column("paid", "payment_share", ".1%"),
+    Column("exact", "equilibrium_payment_share", ".1%"),
+    Column("gain", "deviation_gain", ".3f"),
+    Column("payment", "payment", ".3f"),
 )
+_LEGEND = {
+    "utility_ratio": "principal, agent: their utilities; exact: in equilibrium; ±: 95%, over runs",
+    "recommendation_accuracy": "right: recommendations that are the equilibrium's",
+    "obedience": "held: states where an exactly optimal agent does what it is asked",
+    "welfare_ratio": "welfare: rewards of all agents per episode; best: the most it can be",
+    "payment_share": "paid: payments over welfare; exact: in equilibrium; ±: 95%, over runs",
+    "deviation_gain": "gain: the most an agent could gain by deviating, in rewards per episode",
+}
+# What the progress line says, of the metrics that there are.
+_HEADLINES = {
+    "utility_ratio": "utility {:.1%} of the equilibrium's",
+    "recommendation_accuracy": "{:.1%} right",
+    "welfare_ratio": "welfare {:.1%} of the best",
+    "payment_share": "{:.1%} paid",
+    "deviation_gain": "{:.2f} to gain",
+    "payment": "payment {:.3f}",
+}
 
 
 def announce(
@@ -77,8 +122,7 @@ class ProgressLine:
         rate = self._iterations * progress.chunk / progress.seconds
         text = (
             f"{share:4.0%}  {rate:,.0f} iterations/s  {_clock(left)} left"
-            f"  utility {np.mean(progress.metrics.utility_ratio):.1%} of the equilibrium's"
-            f"  {np.mean(progress.metrics.recommendation_accuracy):.1%} right"
+            f"{_headline(vars(progress.metrics))}"
         )
         if self._task is not None:
             self._bar.update(self._task, completed=progress.chunk, description=text)
@@ -98,22 +142,19 @@ def closing_table(
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
     )
-    for column in _COLUMNS:
-        table.add_column(column, justify="right")
     last = {name: values[:, -1] for name, values in curves.items()}
+    columns = [column for column in _COLUMNS if column.metric in last]
+    for header in ("game", *(column.header for column in columns)):
+        table.add_column(header, justify="right")
     games = sorted({run.game for run in runs})
     for game in games:
         chosen = np.array([run.game == game for run in runs])
-        table.add_row(str(game), *_cells({name: values[chosen] for name, values in last.items()}))
+        table.add_row(str(game), *_cells(columns, last, chosen))
     if len(games) > 1:
         table.add_section()
-        table.add_row("all", *_cells(last))
+        table.add_row("all", *_cells(columns, last, np.full(len(runs), True)))
     _CONSOLE.print(table)
-    _CONSOLE.print(
-        "principal, agent: their utilities; interval: 95%, over runs\n"
-        "right: recommendations that are the equilibrium's\n"
-        "held: states where an exactly optimal agent does what it is asked"
-    )
+    _CONSOLE.print("\n".join(text for name, text in _LEGEND.items() if name in last))
     _CONSOLE.print(
         f"{timing['iterations_per_second']:,.0f} iterations/s in all: "
         f"{timing['train_seconds']:.0f} s of training after "
@@ -126,20 +167,19 @@ def where(path: Path) -> None:
     _CONSOLE.print(f"figure, curves and summary: {path}", soft_wrap=True)
 
 
-def _cells(last: Mapping[str, np.ndarray]) -> list[str]:
-    low, high = interval(last["utility_ratio"])
-    spread = "" if low is None or high is None else f"± {(high - low) / 2:.1%}"
+def _cells(
+    columns: Sequence[Column], last: Mapping[str, np.ndarray], chosen: np.ndarray
+) -> list[str]:
+    values = [column.reduce(last[column.metric][chosen]) for column in columns]
     return [
-        f"{last['principal_utility'].mean():.3f}",
-        f"{last['equilibrium_principal_utility'].mean():.3f}",
-        f"{last['utility_ratio'].mean():.1%}",
-        spread,
-        f"{last['utility_ratio'].min():.1%}",
-        f"{last['agent_utility'].mean():.3f}",
-        f"{last['equilibrium_agent_utility'].mean():.3f}",
-        f"{last['recommendation_accuracy'].mean():.1%}",
-        f"{last['obedience'].mean():.1%}",
+        "" if np.isnan(value) else f"{value:{column.form}}"
+        for column, value in zip(columns, values, strict=True)
     ]
+
+
+def _headline(metrics: Mapping[str, np.ndarray]) -> str:
+    known = ((form, metrics[name]) for name, form in _HEADLINES.items() if name in metrics)
+    return "".join(f"  {form.format(np.mean(values))}" for form, values in known)
 
 
 def _clock(seconds: float) -> str:

@@ -121,7 +121,7 @@ def compile_sweep(
         game_params = draw_game(env, game)
         state = lockstep.init(learner, game_params, config.rates, run_key(game, seed))
         rates = jax.tree.map(jnp.float32, config.rates)
-        return SweepState(game_params, rates, evaluation.solve(env, game_params), state)
+        return SweepState(game_params, rates, evaluation.solve(env, game_params, rates), state)
 
     def chunk_run(state: SweepState, chunk: jax.Array) -> tuple[SweepState, Metrics]:
         run, metrics = training.train_chunk(

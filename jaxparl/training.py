@@ -74,7 +74,7 @@ def make_train(config: Config, env: Game, env_params: GameParams) -> Callable[..
     learner = lockstep.make_learner(config, env)
 
     def train(key: jax.Array, rates: Rates = config.rates) -> TrainResult:
-        exact = evaluation.solve(env, env_params)
+        exact = evaluation.solve(env, env_params, rates)
         state = lockstep.init(learner, env_params, rates, key)
 
         def chunk(state: RunState, index: jax.Array):

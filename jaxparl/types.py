@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 PyTree = Any
@@ -62,6 +63,26 @@ class TabularGame:
     successor: jax.Array
     successor_probs: jax.Array
     discount: jax.Array
+
+
+@struct.dataclass
+class PlayValue:
+    """What an episode brings, in expectation over resets, draws and new coins, undiscounted.
+
+    Attributes:
+      welfare: `[]`, the rewards of both agents, in units of reward.
+      payment: `[]`, what both are paid.
+      utilities: `[N]`, each agent's rewards and payments.
+    """
+
+    welfare: jax.Array
+    payment: jax.Array
+    utilities: jax.Array
+
+    @property
+    def payment_share(self) -> jax.Array:
+        """`[]`, the payment over the welfare; 0 where there is no welfare."""
+        return self.payment / jnp.where(self.welfare > 0, self.welfare, 1.0)
 
 
 @struct.dataclass

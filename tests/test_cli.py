@@ -139,4 +139,4 @@ def test_train_py_runs_from_the_root():
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == "error: unknown environment 'go_fish'; there is: game_tree\n"
+    assert done.stderr == "error: unknown environment 'go_fish'; there is: game_tree, coin_game\n"

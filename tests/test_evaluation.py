@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxparl import evaluation, lockstep
+from jaxparl import evaluation, lockstep, oracle
 from jaxparl.config import Config
 from jaxparl.envs import make
 from jaxparl.equilibrium import backward_induction
@@ -31,7 +31,7 @@ def test_offering_the_equilibriums_contracts_earns_its_utility_in_every_state():
         agent_value=zeros,
         principal_value=zeros,
     )
-    response = evaluation.respond(env, params, offered)
+    response = oracle.respond(env, params, offered)
     np.testing.assert_array_equal(response.action[at], solution.action[at])
     np.testing.assert_allclose(
         response.principal_value[at], solution.principal_value[at], atol=1e-5
@@ -52,7 +52,7 @@ def ratios(depth: int) -> np.ndarray:
         noise = jax.tree.map(lambda leaf: 10 * leaf, state.agent.target_params)
         agent = dataclasses.replace(state.agent, target_params=noise)
         state = dataclasses.replace(state, agent=agent)
-        exact = evaluation.solve(env, params)
+        exact = evaluation.solve(env, params, CONFIG.rates)
         return evaluation.evaluate(
             learner, params, CONFIG.rates, state, exact, losses
         ).utility_ratio

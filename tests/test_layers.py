@@ -14,6 +14,8 @@ STEPS = (
     {"critics", "tabular", "sampling"},
     {"agent", "principal", "outcome_model", "equilibrium"},
     {"lockstep", "stationary"},
+    {"play"},
+    {"oracle", "audit", "episodes"},
     {"evaluation"},
     {"training"},
     {"sweep"},
