@@ -205,11 +205,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "figure3_per_action": {
         **_FIGURE3,
         "critic": "per_action",
-        "nudge": 0.02,
-        # The luck of the outcomes is in these targets, so both players average, and come to rest.
+        "nudge": 0.015,
+        # The luck of the outcomes is in these targets, so batches are larger and both average.
+        "batch_size": 256,
         "target_window": 0.03,
-        "principal_target_window": 0.03,
-        "learning_rate_final": 1e-5,
+        "principal_target_window": 0.2,
+        "learning_rate_final": 3e-5,
         "principal_learning_rate_final": 1e-5,
     },
     "figure3_learned_outcomes": {**_FIGURE3, "outcome_model": "learned", "nudge": 0.013},

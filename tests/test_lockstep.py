@@ -125,3 +125,62 @@ def test_a_learned_outcome_model_finds_the_matrix():
     found = probs(state.outcome_model.params, game, observation, params)
     exact = jnp.broadcast_to(params.outcome_probs, found.shape)
     np.testing.assert_allclose(found, exact, atol=0.06)
+
+
+# --- Several agents ---------------------------------------------------------------------------
+
+
+def test_an_agents_bits_are_those_of_the_others_next_agent_first():
+    follows = jnp.array([True, False, True])
+    # Agent 0 sees 1 and 2, agent 1 sees 2 and 0, agent 2 sees 0 and 1.
+    np.testing.assert_array_equal(lockstep.others_follow(follows), [[0, 1], [1, 1], [1, 0]])
+    assert lockstep.others_follow(jnp.array([True])).shape == (1, 0)
+
+
+def coin_game(**changes):
+    env, params = make("coin_game", grid_size=3, max_steps_in_episode=6)
+    config = dataclasses.replace(CONFIG, critic="per_action", hidden_sizes=(16, 16), **changes)
+    learner = lockstep.make_learner(config, env)
+    return learner, params, lockstep.init(learner, params, config.rates, jax.random.key(0))
+
+
+def test_who_follows_is_drawn_when_an_episode_begins_and_kept_until_it_ends():
+    rates = Rates(follow_share=0.3)
+    learner, _, state = coin_game(num_envs=20_000, replay_capacity=20_000, rates=rates)
+    del learner
+    drawn = np.asarray(lockstep.draw_follows(rates, state, jax.random.key(1)))
+    assert drawn.mean() == pytest.approx(0.3, abs=0.01)
+    # Agents are drawn independently of each other.
+    assert np.mean(drawn[:, 0] & drawn[:, 1]) == pytest.approx(0.09, abs=0.01)
+    later = dataclasses.replace(state, starts=jnp.zeros(20_000, bool), follows=jnp.asarray(drawn))
+    np.testing.assert_array_equal(lockstep.draw_follows(rates, later, jax.random.key(2)), drawn)
+
+
+@pytest.mark.parametrize("replay", ["uniform", "prioritised"])
+def test_several_agents_learn_from_the_same_iteration(replay):
+    rates = Rates(alpha=0.1, follow_share=0.5, epsilon_final=0.0)
+    learner, params, state = coin_game(replay=replay, loss="huber", rates=rates)
+
+    def iterate(state, iteration):
+        return lockstep.iterate(learner, params, rates, state, iteration)
+
+    run = jax.jit(lambda s: jax.lax.scan(iterate, s, jnp.arange(400)))
+    state, losses = run(state)
+    for leaf in jax.tree.leaves((state.agent, state.principal, losses)):
+        assert np.isfinite(leaf).all()
+    # 200 iterations fill the ring: whose turn it was to follow is in it.
+    follows = np.asarray(state.replay.follows)
+    assert 0.3 < follows.mean() < 0.7
+    # A time limit is bootstrapped through: nothing in the ring says that the game had ended.
+    np.testing.assert_array_equal(state.replay.discount, 1.0)
+
+
+def test_who_does_not_follow_does_what_is_best_for_itself():
+    rates = Rates(alpha=0.1, follow_share=0.0, epsilon=0.0, epsilon_final=0.0)
+    learner, params, state = coin_game(rates=rates)
+    weights, games = lockstep.online_weights(state), state.game
+    offers = jax.vmap(lockstep.offer, (None, None, None, None, 0, None))
+    offered = offers(learner, params, rates, weights, games, jnp.zeros(2, bool))
+    state, _ = lockstep.iterate(learner, params, rates, state, 0)
+    np.testing.assert_array_equal(state.replay.action[:8], offered.own_action)
+    assert np.any(offered.own_action != offered.recommendation)

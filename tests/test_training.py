@@ -161,3 +161,23 @@ def test_state_of_a_full_size_run_fits_in_16_megabytes():
     leaves = [leaf for leaf in jax.tree.leaves((state, params)) if hasattr(leaf, "dtype")]
     numbers = [leaf for leaf in leaves if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
     assert sum(leaf.size * leaf.dtype.itemsize for leaf in numbers) <= 16e6
+
+
+def test_two_agents_learn_to_share_a_small_coin_game():
+    env, params = make("coin_game", grid_size=2, max_steps_in_episode=8)
+    config = dataclasses.replace(
+        SMALL,
+        iterations=1_000,
+        evaluation_interval=500,
+        replay_capacity=8_000,
+        critic="per_action",
+        loss="huber",
+        exploration="per_step",
+        principal_target_window=0.0,
+        rates=Rates(nudge=0.0, alpha=0.1, follow_share=0.5, epsilon=0.4, epsilon_final=0.0),
+    )
+    metrics = jax.jit(make_train(config, env, params))(jax.random.key(0)).metrics
+    assert metrics.welfare_ratio[-1] >= 0.95
+    # Nothing can be had for less than in equilibrium, but for what agents could gain.
+    assert 0.1 < metrics.payment_share[-1] < 0.5
+    assert metrics.deviation_gain[-1] < 0.5
