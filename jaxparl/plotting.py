@@ -65,7 +65,11 @@ def learning_curves(
     game_name: str = "game",
 ) -> None:
     """Draws curves `[R, evaluations]`: a colour per game, mean and 95% interval over its seeds."""
-    panels = [panel for panel in PANELS if panel.metric in curves]
+    panels = [
+        panel if panel.exact in curves else panel._replace(exact=None)
+        for panel in PANELS
+        if panel.metric in curves
+    ]
     games = sorted({run.game for run in runs})
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(

@@ -134,7 +134,7 @@ class RunFolder:
         np.savez(self.path / "metrics.npz", allow_pickle=False, **arrays)
         summary = {name: summarise(values[:, -1]) for name, values in curves.items()}
         last_quarter = iterations > 0.75 * iterations[-1]
-        for name in ("utility_ratio", "recommendation_accuracy"):
+        for name in ("utility_ratio", "recommendation_accuracy", "welfare_ratio", "payment_share"):
             if name in curves:
                 mean = curves[name][:, last_quarter].mean(axis=1)
                 summary[f"{name}_last_quarter"] = summarise(mean)

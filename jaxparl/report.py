@@ -62,7 +62,8 @@ _LEGEND = {
     "utility_ratio": "principal, agent: their utilities; exact: in equilibrium; ±: 95%, over runs",
     "recommendation_accuracy": "right: recommendations that are the equilibrium's",
     "obedience": "held: states where an exactly optimal agent does what it is asked",
-    "welfare_ratio": "welfare: rewards of all agents per episode; best: the most it can be",
+    "welfare": "welfare: rewards of all agents per episode",
+    "welfare_ratio": "best: the most that it can be",
     "payment_share": "paid: payments over welfare; exact: in equilibrium; ±: 95%, over runs",
     "deviation_gain": "gain: the most an agent could gain by deviating, in rewards per episode",
 }
@@ -70,10 +71,11 @@ _LEGEND = {
 _HEADLINES = {
     "utility_ratio": "utility {:.1%} of the equilibrium's",
     "recommendation_accuracy": "{:.1%} right",
-    "welfare_ratio": "welfare {:.1%} of the best",
+    "welfare": "welfare {:.3f}",
+    "welfare_ratio": "({:.1%} of the best)",
     "payment_share": "{:.1%} paid",
     "deviation_gain": "{:.2f} to gain",
-    "payment": "payment {:.3f}",
+    "payment": "{:.3f} paid",
 }
 
 

@@ -52,6 +52,15 @@ def fails(capsys, *arguments: str) -> str:
         (["game_tree", "--batch-size", "0"], "batch_size must be at least 1"),
         (["game_tree", "--learning-rate", "0"], "learning_rate must be > 0"),
         (["game_tree", "--critic", "guess"], "guess"),
+        (["game_tree", "--follow-share", "2"], "follow_share must be between 0 and 1"),
+        (["game_tree", "--max-gradient-norm", "0"], "max_gradient_norm must be > 0"),
+        (["game_tree", "--priority-exponent", "-1"], "priority_exponent must be between 0 and 1"),
+        (["game_tree", "--priority-floor", "0"], "priority_floor must be > 0"),
+        (["game_tree", "--grid-size", "3"], "--grid-size"),
+        (["coin_game", "--depth", "3"], "--depth"),
+        (["coin_game", "--grid-size", "1"], "grid_size must be between 2 and 15, not 1"),
+        (["coin_game", "--num-agents", "9", "--grid-size", "3"], "num_agents must be between"),
+        (["coin_game", "--shared-coin", "nobody"], "nobody"),
     ],
 )
 def test_bad_input_gets_one_clear_message_and_code_2(
@@ -116,6 +125,21 @@ def test_a_run_leaves_a_whole_folder(tmp_path, capsys):
     np.testing.assert_allclose(csv_last, ratio["per_run"], rtol=1e-6)
     weights = load_weights(folder / "checkpoints" / "final")
     assert weights.agent["params"]["Embed_0"]["embedding"].shape == (4, 7, 16)
+
+
+@pytest.mark.parametrize("num_agents", [2, 3])
+def test_a_game_of_several_agents_runs_from_the_same_command(num_agents, tmp_path, capsys):
+    folder = tmp_path / "run"
+    cli.main([
+        "train", "coin_game", "--grid-size", "2", "--max-steps-in-episode", "4",
+        *("--num-agents", str(num_agents), "--seeds", "0:2", *TINY[2:], "--out", str(folder)),
+    ])  # fmt: skip
+    shown = capsys.readouterr().out
+    assert "welfare" in shown
+    assert ("to gain" in shown) == (num_agents == 2)  # three agents have no exact side
+    welfare = json.loads((folder / "summary.json").read_text())["welfare"]
+    assert len(welfare["per_run"]) == 2
+    assert (folder / "figure.png").exists()
 
 
 def test_help_teaches_without_training(capsys):
