@@ -73,8 +73,7 @@ class Config:
       iterations: gradient steps of each player.
       num_envs: environments E, each stepped once per iteration.
       batch_size: transitions B per gradient step.
-      replay_capacity: transitions kept; a multiple of num_envs. The default keeps all that the
-        default number of iterations makes.
+      replay_capacity: transitions kept; a multiple of num_envs.
       replay: how transitions are drawn, `uniform` or `prioritised`, by their last error.
       priority_exponent: how much the error counts; 0 draws uniformly.
       importance_exponent: how much the losses make up for it; 0 not at all.
@@ -89,7 +88,8 @@ class Config:
       target_interval: iterations between two updates of the target networks.
       target_window: the agents' targets are an average over this share of all iterations in the
         end, and over less before; 0 makes them copies, as in the paper.
-      principal_target_window: the same for the principal's targets.
+      principal_target_window: the same for what the principal recommends by: its own targets, and
+        an average of the agents' weights.
       evaluation_interval: iterations between two evaluations.
       rates: the numbers that may differ between runs.
     """
@@ -97,7 +97,7 @@ class Config:
     iterations: int = 20_000
     num_envs: int = 8
     batch_size: int = 128
-    replay_capacity: int = 160_000
+    replay_capacity: int = 120_000
     replay: Literal["uniform", "prioritised"] = "uniform"
     priority_exponent: float = 0.4
     importance_exponent: float = 0.0

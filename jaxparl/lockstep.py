@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import struct
 
-from jaxparl import players, replay
+from jaxparl import replay
 from jaxparl.agent import Agent, make_agent
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
@@ -40,6 +41,7 @@ class RunState:
     Attributes:
       key: the run's key, never consumed; each iteration folds its number into it.
       agent: the agents' learning state.
+      agent_average: an average of the agents' weights, by which the principal recommends.
       principal: the principal's.
       outcome_model: the outcome model's.
       replay: the ring of transitions, `[capacity, ...]`.
@@ -52,6 +54,7 @@ class RunState:
 
     key: jax.Array
     agent: PlayerState
+    agent_average: PyTree
     principal: PlayerState
     outcome_model: PlayerState
     replay: Transition
@@ -64,9 +67,17 @@ class RunState:
 
 @struct.dataclass
 class Weights:
-    """One set of weights for everything that an offer depends on."""
+    """One set of weights for everything that an offer depends on.
+
+    Attributes:
+      agent: the agents' weights, by which contracts are priced.
+      agent_average: the agents' weights by which the principal recommends.
+      principal: the principal's.
+      outcome_model: the outcome model's.
+    """
 
     agent: PyTree
+    agent_average: PyTree
     principal: PyTree
     outcome_model: PyTree
 
@@ -101,9 +112,11 @@ def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array
     observation, game = jax.tree.map(lambda leaf: leaf[0], (observations, games))
     index, real = jnp.zeros(env.num_agents, jnp.int32), jnp.zeros(env.num_agents, jnp.float32)
     blank = Transition(game, index, index, index > 0, real, real, game, jnp.float32(0.0))
+    agent = learner.agent.init(key_agent, observation, rates)
     return RunState(
         key=key_run,
-        agent=learner.agent.init(key_agent, observation, rates),
+        agent=agent,
+        agent_average=jax.tree.map(lambda leaf: leaf.copy(), agent.params),
         principal=learner.principal.init(key_principal, observation, rates),
         outcome_model=learner.outcome_model.init(key_model, observation, rates),
         replay=replay.init(blank, config.replay_capacity),
@@ -117,7 +130,8 @@ def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array
 
 def online_weights(state: RunState) -> Weights:
     """The weights that act and are trained."""
-    return Weights(state.agent.params, state.principal.params, state.outcome_model.params)
+    agent = state.agent.params
+    return Weights(agent, agent, state.principal.params, state.outcome_model.params)
 
 
 def target_weights(state: RunState) -> Weights:
@@ -126,7 +140,10 @@ def target_weights(state: RunState) -> Weights:
     The outcome model has no targets.
     """
     return Weights(
-        state.agent.target_params, state.principal.target_params, state.outcome_model.params
+        agent=state.agent.target_params,
+        agent_average=state.agent_average,
+        principal=state.principal.target_params,
+        outcome_model=state.outcome_model.params,
     )
 
 
@@ -154,17 +171,15 @@ def offer(
     observation = learner.env.get_obs(game, game_params)
     probs = learner.outcome_model.probs(weights.outcome_model, game, observation, game_params)
 
-    def q_truncated(follows: jax.Array) -> jax.Array:
+    def q_truncated(agent: PyTree, follows: jax.Array) -> jax.Array:
         bits = others_follow(follows)
-        return learner.agent.q_truncated(
-            weights.agent, observation, bits, probs, game_params.discount
-        )
+        return learner.agent.q_truncated(agent, observation, bits, probs, game_params.discount)
 
     return learner.principal.offer(
         weights.principal,
         observation,
-        q_truncated(jnp.ones_like(follows)),
-        q_truncated(follows),
+        q_truncated(weights.agent_average, jnp.ones_like(follows)),
+        q_truncated(weights.agent, follows),
         probs,
         rates,
     )
@@ -301,6 +316,7 @@ def iterate(
     state = RunState(
         key=state.key,
         agent=agent,
+        agent_average=state.agent_average,
         principal=principal,
         outcome_model=outcome_model,
         replay=ring,
@@ -320,17 +336,24 @@ def move_targets(learner: Learner, state: RunState, iteration: jax.Array | int) 
     are an average that grows with progress, to the window's share of all iterations in the end.
     Where the principal is all but indifferent between two actions, its recommendation would flip
     from copy to copy, and with it the agent's value of that state, which the contracts before it
-    are made of. So the principal averages, and the agents adapt.
+    are made of. So it recommends by averages, of its own weights and of the agents'; the agents
+    value and are paid by their latest copy, and adapt.
     """
     config = learner.config
     progress = (iteration + 1) / config.iterations
 
-    def move(player: PlayerState, window: float) -> PlayerState:
+    def moved(target: PyTree, online: PyTree, window: float) -> PyTree:
         updates = window * progress * (iteration + 1) / config.target_interval
-        return players.move_targets(player, 1.0 / jnp.maximum(updates, 1.0))
+        return optax.incremental_update(online, target, 1.0 / jnp.maximum(updates, 1.0))
 
+    agent, principal, slow = state.agent, state.principal, config.principal_target_window
     return dataclasses.replace(
         state,
-        agent=move(state.agent, config.target_window),
-        principal=move(state.principal, config.principal_target_window),
+        agent=dataclasses.replace(
+            agent, target_params=moved(agent.target_params, agent.params, config.target_window)
+        ),
+        agent_average=moved(state.agent_average, agent.params, slow),
+        principal=dataclasses.replace(
+            principal, target_params=moved(principal.target_params, principal.params, slow)
+        ),
     )

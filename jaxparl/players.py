@@ -53,9 +53,3 @@ def gradient_step(
     updates, optimizer_state = optimize.update(gradient, state.optimizer_state)
     params = optax.apply_updates(state.params, updates)
     return dataclasses.replace(state, params=params, optimizer_state=optimizer_state), value, aux
-
-
-def move_targets(state: PlayerState, weight: ArrayLike) -> PlayerState:
-    """Moves the targets towards the online weights; a weight of 1 is a copy."""
-    targets = optax.incremental_update(state.params, state.target_params, weight)
-    return dataclasses.replace(state, target_params=targets)
