@@ -27,8 +27,8 @@ class Agent(NamedTuple):
 
     Attributes:
       init: `(key, observation [N, ...], rates) -> PlayerState`.
-      q_truncated: `(params, observation [N, ...], bits [N, N - 1], outcome_probs [N, A, O],
-        discount) -> [N, A]`; the bits say which of the others follow the principal.
+      q_truncated: `(params, observation [N, ...], bits [N, F], outcome_probs [N, A, O], discount)
+        -> [N, A]`; the bits say which of the others follow the principal.
       update: one gradient step on Algorithm 2's loss, see `make_agent`.
     """
 
@@ -37,8 +37,11 @@ class Agent(NamedTuple):
     update: Callable[..., tuple[PlayerState, jax.Array, jax.Array]]
 
 
-def make_agent(config: Config, env: Game) -> Agent:
-    """Builds the agents for a game: network, form of the critic, optimiser."""
+def make_agent(config: Config, env: Game, num_bits: int) -> Agent:
+    """Builds the agents for a game: network, form of the critic, optimiser.
+
+    Besides its observation each is told `num_bits` bits, F.
+    """
     critic = AGENT_CRITICS[config.critic](env.num_actions, env.num_outcomes)
     network = make_network(
         env.observation_space(env.default_params), config.hidden_sizes, critic.num_outputs
@@ -50,7 +53,7 @@ def make_agent(config: Config, env: Game) -> Agent:
         return players.optimizer(config, rates.learning_rate, rates.learning_rate_final)
 
     def init(key: jax.Array, observation: jax.Array, rates: Rates) -> PlayerState:
-        bits = jnp.zeros((env.num_agents, env.num_agents - 1))
+        bits = jnp.zeros((env.num_agents, num_bits))
         params = network.init(key, observation, bits)
         return players.init(params, optimizer(rates))
 

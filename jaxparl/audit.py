@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import play
+from jaxparl import lockstep, play
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.lockstep import Learner, Losses, RunState
@@ -107,7 +107,9 @@ def evaluate(
     losses: Losses,
 ) -> AuditMetrics:
     """Audits the learned contracts."""
-    found = audit(learner.env, game_params, play.learned_offers(learner, game_params, rates, state))
+    weights = lockstep.target_weights(state)
+    offered = play.learned_offers(learner, game_params, rates, weights)
+    found = audit(learner.env, game_params, offered)
     return AuditMetrics(
         welfare=found.values.welfare,
         optimal_welfare=exact.optimal_welfare,

@@ -6,7 +6,7 @@ recommend and offer -> respond -> step the game -> store -> sample -> update bot
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +65,20 @@ class RunState:
     follows: jax.Array
 
 
+class Playing(Protocol):
+    """Any state whose environments are played with exploration, as those of a `RunState`."""
+
+    @property
+    def starts(self) -> jax.Array:
+        """`[E]` bool, whether an episode begins with the next step."""
+        ...
+
+    @property
+    def explores(self) -> jax.Array:
+        """`[E, N]` bool, who acts at random."""
+        ...
+
+
 @struct.dataclass
 class Weights:
     """One set of weights for everything that an offer depends on.
@@ -96,7 +110,7 @@ def make_learner(config: Config, env: Game) -> Learner:
     return Learner(
         config=config,
         env=env,
-        agent=make_agent(config, env),
+        agent=make_agent(config, env, num_bits=env.num_agents - 1),
         principal=make_principal(config, env),
         outcome_model=OUTCOME_MODELS[config.outcome_model](config, env),
         sampler=SAMPLERS[config.replay](config),
@@ -194,7 +208,7 @@ def draw_follows(rates: Rates, state: RunState, key: jax.Array) -> jax.Array:
 def explore(
     learner: Learner,
     rates: Rates,
-    state: RunState,
+    state: Playing,
     key: jax.Array,
     wanted: jax.Array,
     iteration: jax.Array | int,

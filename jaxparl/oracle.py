@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import play
+from jaxparl import lockstep, play
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.equilibrium import Equilibrium, backward_induction, best_response
@@ -101,7 +101,8 @@ def evaluate(
     losses: Losses,
 ) -> OracleMetrics:
     """Offers the learned contracts to the oracle agent."""
-    offered = play.learned_offers(learner, game_params, rates, state)
+    weights = lockstep.target_weights(state)
+    offered = play.learned_offers(learner, game_params, rates, weights)
     response = respond(learner.env, game_params, offered)
     states = learner.env.tabular_states()
     recommendation = offered.recommendation[:, 0]

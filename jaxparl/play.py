@@ -1,7 +1,8 @@
-"""Greedy play: what the target weights offer, everywhere or along episodes."""
+"""Greedy play: what learned weights offer, everywhere or along episodes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,25 +10,30 @@ import jax.numpy as jnp
 
 from jaxparl import lockstep
 from jaxparl.config import Rates
-from jaxparl.environment import GameParams
-from jaxparl.lockstep import Learner, RunState, Weights
+from jaxparl.environment import Game, GameParams
+from jaxparl.lockstep import Learner, Weights
 from jaxparl.types import Offer, PyTree
 
 # Boards of a large game, all at once, would not fit into a cache.
 _STATES_AT_ONCE = 2048
 
 
+def in_every_state(env: Game, of_state: Callable[[PyTree], PyTree]) -> PyTree:
+    """What a function of one state of the game says in all of them: adds a leading axis `S`."""
+    # over S
+    return jax.lax.map(of_state, env.tabular_states(), batch_size=_STATES_AT_ONCE)
+
+
 def learned_offers(
-    learner: Learner, game_params: GameParams, rates: Rates, state: RunState
+    learner: Learner, game_params: GameParams, rates: Rates, weights: Weights
 ) -> Offer:
-    """What the target weights recommend and pay in every state, `[S, N]`, if all follow."""
-    weights, all_follow = lockstep.target_weights(state), jnp.ones(learner.env.num_agents, bool)
+    """What these weights recommend and pay in every state, `[S, N]`, if all follow."""
+    all_follow = jnp.ones(learner.env.num_agents, bool)
 
     def offer(game: PyTree) -> Offer:
         return lockstep.offer(learner, game_params, rates, weights, game, all_follow)
 
-    # over S
-    return jax.lax.map(offer, learner.env.tabular_states(), batch_size=_STATES_AT_ONCE)
+    return in_every_state(learner.env, offer)
 
 
 class Episode(NamedTuple):

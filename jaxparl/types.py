@@ -94,7 +94,8 @@ class Transition:
       action: `[N]` int.
       outcome: `[N]` int.
       follows: `[N]` bool, which agents follow the principal in this episode.
-      agent_reward: `[N]`, payments not included.
+      agent_reward: `[N]`, payments not included (those of `validation` are: black-box agents learn
+        from all that they get).
       principal_reward: `[N]`, one term per agent, payments not included.
       next_state: the state after the step, before any reset.
       discount: `[]`, 0 where the game ended, else 1 (a time limit does not end it).

@@ -1,0 +1,130 @@
+"""The panels of the paper's Figures 2 and 4: what black-box agents make of a frozen principal.
+
+The paper plays 80 episodes. Here the agents' greedy policies are written out state by state, and
+what an episode brings is computed: exact expectations, undiscounted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxparl import play, schemes
+from jaxparl.lockstep import Learner
+from jaxparl.schemes import Terms
+from jaxparl.types import PlayValue, PyTree
+
+
+@struct.dataclass
+class ValidationMetrics:
+    """One evaluation of one run of validation, `[]` each.
+
+    Attributes:
+      welfare: panels a and b, the rewards of all agents, payments not included.
+      payment: what all are paid: contracts, nudges and the constant proportion.
+      payment_share: panel c, payments over welfare.
+      follow_share: panel d, the share of recommendations that are followed in an episode; 0
+        without a principal.
+      own_over_recommended_following: panel e, an agent's utility by its own policy over that of
+        following, while the others follow; a mean over agents. Near 1: the recommendations are an
+        equilibrium. It is 1 without a principal.
+      own_over_recommended_own: panel f, the same while the others play their own policies. Near 1:
+        incentive compatible.
+      agent_loss: mean over the iterations since the last evaluation.
+    """
+
+    welfare: jax.Array
+    payment: jax.Array
+    payment_share: jax.Array
+    follow_share: jax.Array
+    own_over_recommended_following: jax.Array
+    own_over_recommended_own: jax.Array
+    agent_loss: jax.Array
+
+
+class Mixes(NamedTuple):
+    """All mixes of own and recommended policies, M = 2^N: bit i of m says that agent i follows.
+
+    Attributes:
+      action: `[M, S, N]` int, what is done in every state.
+      payment: `[M, S, N]`, what the principal pays for it.
+      follows: `[M, S, N]` bool, whether it is what was recommended.
+    """
+
+    action: jax.Array
+    payment: jax.Array
+    follows: jax.Array
+
+
+def mixes(
+    learner: Learner, terms: Terms, own_policy: Callable[[PyTree, jax.Array], jax.Array]
+) -> Mixes:
+    """Writes out the mixes, given `own_policy(game, recommendation [N]) -> action [N]`.
+
+    What an agent that does not follow does is its own greedy action, given the recommendation; it
+    may be the recommended one, and is then paid. Without a principal all do as they like.
+    """
+    agents = jnp.arange(learner.env.num_agents)
+    follow_sets = (jnp.arange(2**learner.env.num_agents)[:, None] >> agents) % 2 == 1
+
+    def of_state(game: PyTree) -> Mixes:
+        recommendation = schemes.recommended(learner, terms, game)
+        own = own_policy(game, recommendation)
+        can_follow = recommendation != schemes.NO_ACTION
+        action = jnp.where(follow_sets & can_follow, recommendation, own)
+        # over M
+        paid = jax.vmap(schemes.paid, (None, None, None, None, 0))
+        payment = paid(learner, terms, game, recommendation, action)
+        return Mixes(action, payment, action == recommendation)
+
+    by_state = play.in_every_state(learner.env, of_state)
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), by_state)
+
+
+def _ratio(own: jax.Array, recommended: jax.Array) -> jax.Array:
+    # Payments and rewards of these games are not negative: 0 is a policy that never gets any.
+    return jnp.mean(own / jnp.where(recommended > 0, recommended, 1.0))
+
+
+def evaluate(
+    learner: Learner,
+    terms: Terms,
+    own_policy: Callable[[PyTree, jax.Array], jax.Array],
+    agent_loss: jax.Array,
+) -> ValidationMetrics:
+    """Computes the panels for `own_policy(game, recommendation [N]) -> action [N]`."""
+    env, params = learner.env, terms.game_params
+    mixed = mixes(learner, terms, own_policy)
+
+    def play_out(mix: Mixes) -> PlayValue:
+        return env.play_values(params, mix.action, mix.payment)
+
+    # over M, one after the other: the tables of a large game are large.
+    values = jax.lax.map(play_out, mixed)
+    own = jax.tree.map(lambda leaf: leaf[0], values)
+    proportion = terms.scheme.proportion * (env.num_agents - 1) * own.welfare
+    own = dataclasses.replace(own, payment=own.payment + proportion)
+
+    # One unit for every recommendation followed: the payments then count them.
+    followed = env.play_values(params, mixed.action[0], mixed.follows[0].astype(jnp.float32))
+    recommendations = params.max_steps_in_episode * env.num_agents
+
+    agents = jnp.arange(env.num_agents)
+    everyone, alone = 2**env.num_agents - 1, 2**agents
+    by_agent = values.utilities
+    return ValidationMetrics(
+        welfare=own.welfare,
+        payment=own.payment,
+        payment_share=own.payment_share,
+        follow_share=followed.payment / recommendations,
+        own_over_recommended_following=_ratio(
+            by_agent[everyone - alone, agents], by_agent[everyone, agents]
+        ),
+        own_over_recommended_own=_ratio(by_agent[0, agents], by_agent[alone, agents]),
+        agent_loss=agent_loss,
+    )

@@ -1,0 +1,125 @@
+"""What black-box agents are paid, and by whom: a frozen principal, or a baseline's rule.
+
+A trained principal is held against schemes that need none (section 5.2 of the paper, Figures 2
+and 4): selfish agents, cooperative ones, and agents that are given a constant proportion of what
+the others earn. A scheme is a few numbers, so that all of them run in one compiled program.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax.typing import ArrayLike
+
+from jaxparl import lockstep, play
+from jaxparl.config import Rates
+from jaxparl.environment import Game, GameParams
+from jaxparl.lockstep import Learner, Weights
+from jaxparl.types import PlayValue, PyTree
+
+#: The recommendation of nobody: no action equals it, so it is never followed, and nothing is paid.
+NO_ACTION = -1
+
+
+@struct.dataclass
+class Scheme:
+    """How agents are rewarded; a float each, or arrays under `vmap`. The default is selfish.
+
+    Attributes:
+      contract_weight: the share of its contracts that the principal pays; with 0 there is no
+        principal, and nothing is recommended.
+      proportion: p, the share of the others' rewards that each agent gets beside its own; with 1
+        agents are cooperative.
+      nudge: what an agent gets for following a recommendation beside its contract, per step, in
+        units of reward.
+    """
+
+    contract_weight: ArrayLike = 0.0
+    proportion: ArrayLike = 0.0
+    nudge: ArrayLike = 0.0
+
+
+@struct.dataclass
+class Terms:
+    """What black-box agents face and cannot change: the game, and who pays in it.
+
+    Attributes:
+      game_params: the game.
+      rates: the principal's, and those that the agents learn with.
+      weights: the principal's, frozen.
+      scheme: which of its contracts are in force, and what is paid beside them.
+    """
+
+    game_params: GameParams
+    rates: Rates
+    weights: Weights
+    scheme: Scheme
+
+
+def followed_play(
+    learner: Learner, game_params: GameParams, rates: Rates, weights: Weights
+) -> PlayValue:
+    """What an episode brings, exactly, in which all follow a principal of several agents."""
+    offered = play.learned_offers(learner, game_params, rates, weights)
+    action = offered.recommendation
+    paid = jnp.take_along_axis(offered.contract.payments, action[..., None], axis=-1)[..., 0]
+    return learner.env.play_values(game_params, action, paid)
+
+
+def compared(
+    env: Game, game_params: GameParams, followed: PlayValue, nudge_share: ArrayLike
+) -> dict[str, Scheme]:
+    """The schemes that the paper compares with a principal, and the principal itself, by name.
+
+    The nudge is worth `nudge_share` of the welfare of the principal's greedy play. Our agents get
+    it in equal parts, for every recommendation that they follow: where all follow throughout an
+    episode, which lasts as long as the time limit says, exactly that much is paid in all. A
+    constant proportion that pays a share x of the welfare is x / (N - 1), as every reward is paid
+    to the N - 1 others; x is what the principal pays if all follow, and the nudge, as a share of
+    the welfare too, comes on top of it.
+
+    Args:
+      env: the game, of several agents.
+      game_params: its params.
+      followed: `followed_play` of the principal.
+      nudge_share: `[]`, the paper's is 0 or 0.1.
+    """
+    parts = game_params.max_steps_in_episode * env.num_agents
+    proportion = (followed.payment_share + nudge_share) / (env.num_agents - 1)
+    return {
+        "principal": Scheme(contract_weight=1.0, nudge=nudge_share * followed.welfare / parts),
+        "constant": Scheme(proportion=proportion),
+        "cooperative": Scheme(proportion=1.0),
+        "selfish": Scheme(),
+    }
+
+
+def recommended(learner: Learner, terms: Terms, game: PyTree) -> jax.Array:
+    """`[N]` int, the actions asked for in one state; `NO_ACTION` where there is no principal."""
+    all_follow = jnp.ones(learner.env.num_agents, bool)
+    offered = lockstep.offer(
+        learner, terms.game_params, terms.rates, terms.weights, game, all_follow
+    )
+    is_in_force = jnp.asarray(terms.scheme.contract_weight) > 0
+    return jnp.where(is_in_force, offered.recommendation, NO_ACTION)
+
+
+def paid(
+    learner: Learner, terms: Terms, game: PyTree, recommendation: jax.Array, action: jax.Array
+) -> jax.Array:
+    """`[N]`, what the principal pays for actions `[N]` in one state, nudges included.
+
+    Whoever follows gets the contract that is priced for what the others really did: f_{-i} is
+    which of them followed. Nobody else gets anything.
+    """
+    follows = action == recommendation
+    offered = lockstep.offer(learner, terms.game_params, terms.rates, terms.weights, game, follows)
+    payments = jnp.take_along_axis(offered.contract.payments, action[:, None], axis=-1)[:, 0]
+    return follows * (terms.scheme.contract_weight * payments + terms.scheme.nudge)
+
+
+def total_rewards(scheme: Scheme, agent_reward: jax.Array, payment: jax.Array) -> jax.Array:
+    """`[N]`, what agents learn from: r_i + p sum_{j != i} r_j + what the principal pays."""
+    others = jnp.sum(agent_reward) - agent_reward
+    return agent_reward + scheme.proportion * others + payment

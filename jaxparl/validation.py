@@ -1,0 +1,249 @@
+"""The validation phase: black-box agents learn from scratch in the game of a frozen principal.
+
+Each agent sees the state and its own recommendation, is paid if it follows, and learns by deep
+Q-learning; of the contracts it knows nothing (section 5.2 of the paper). The baselines are the
+same agents, without a principal. The loop is that of `training`: iterations, target copies and
+evaluations, nested scans in that order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxparl import lockstep, panels, players, replay, schemes
+from jaxparl.agent import Agent, make_agent
+from jaxparl.config import Config, Rates
+from jaxparl.environment import Game, GameParams
+from jaxparl.lockstep import Learner, Weights
+from jaxparl.panels import ValidationMetrics
+from jaxparl.schemes import Scheme, Terms
+from jaxparl.types import PlayerState, PyTree, Transition
+
+
+class Validator(NamedTuple):
+    """Everything that is fixed while the loop runs.
+
+    Attributes:
+      learner: what the principal was trained as; it makes the offers.
+      agent: the black-box agents' functions; their bits `[N, A]` are the recommended actions,
+        one-hot, and their Q-values those of what they are rewarded, payments included.
+    """
+
+    learner: Learner
+    agent: Agent
+
+
+@struct.dataclass
+class ValidationState:
+    """Everything that changes: a run is a pure function of this, its terms and the iteration.
+
+    Attributes:
+      key: the run's key, never consumed; each iteration folds its number into it.
+      agent: the agents' learning state.
+      replay: the ring of transitions, `[capacity, ...]`; the rewards are what the agents were
+        rewarded, payments included.
+      sampler: what is known of the ring's items, for drawing from it.
+      game: the states of the environments, `[E]`.
+      starts: `[E]` bool, whether an episode begins with the next step.
+      explores: `[E, N]` bool, who acts at random.
+    """
+
+    key: jax.Array
+    agent: PlayerState
+    replay: Transition
+    sampler: PyTree
+    game: PyTree
+    starts: jax.Array
+    explores: jax.Array
+
+
+@struct.dataclass
+class ValidationResult:
+    """What a run of validation leaves behind.
+
+    Attributes:
+      params: the agents' target weights after the last iteration: those that were evaluated.
+      metrics: one entry per evaluation, `[evaluations]` each.
+    """
+
+    params: PyTree
+    metrics: ValidationMetrics
+
+
+def make_validator(config: Config, env: Game) -> Validator:
+    """Puts principal and black-box agents together for a game.
+
+    Raises:
+      ValueError: the game has one agent, hidden actions or no exact solutions.
+    """
+    if env.num_agents == 1 or not env.observed_actions or not env.is_solvable:
+        raise ValueError(
+            "validation needs several agents, observed actions and exact solutions, which "
+            f"{env.name} does not have"
+        )
+    # Black boxes have one value per action, however the principal's own critics are made.
+    black_box = dataclasses.replace(config, critic="per_action")
+    return Validator(
+        learner=lockstep.make_learner(config, env),
+        agent=make_agent(black_box, env, num_bits=env.num_actions),
+    )
+
+
+def init(validator: Validator, terms: Terms, key: jax.Array) -> ValidationState:
+    """The state before the first iteration, whatever the principal's; `key` is consumed."""
+    learner, params = validator.learner, terms.game_params
+    key_run, key_agent, key_training = jax.random.split(key, 3)
+    # A training run's start has games and an empty ring; of its learners nothing is kept.
+    start = lockstep.init(learner, params, terms.rates, key_training)
+    observation = learner.env.get_obs(jax.tree.map(lambda leaf: leaf[0], start.game), params)
+    return ValidationState(
+        key=key_run,
+        agent=validator.agent.init(key_agent, observation, terms.rates),
+        replay=start.replay,
+        sampler=start.sampler,
+        game=start.game,
+        starts=start.starts,
+        explores=start.explores,
+    )
+
+
+def q_values(
+    validator: Validator, terms: Terms, params: PyTree, game: PyTree, recommendation: jax.Array
+) -> jax.Array:
+    """`[N, A]`, what black-box agents expect of their actions in one state, told `[N]`."""
+    env = validator.learner.env
+    return validator.agent.q_truncated(
+        params,
+        env.get_obs(game, terms.game_params),
+        jax.nn.one_hot(recommendation, env.num_actions),
+        env.outcome_probs(game, terms.game_params),
+        terms.game_params.discount,
+    )
+
+
+def iterate(
+    validator: Validator, terms: Terms, state: ValidationState, iteration: jax.Array | int
+) -> tuple[ValidationState, jax.Array]:
+    """One iteration: E environment steps, one gradient step; returns the loss `[]` too."""
+    learner, game_params = validator.learner, terms.game_params
+    key_explore, key_step, key_sample = jax.random.split(
+        jax.random.fold_in(state.key, iteration), 3
+    )
+    # over E, and over B
+    recommend = jax.vmap(schemes.recommended, (None, None, 0))
+    q_of = jax.vmap(q_values, (None, None, None, 0, 0))
+
+    # Recommend; agents do what they think best, or explore.
+    recommendation = recommend(learner, terms, state.game)
+    q = q_of(validator, terms, state.agent.params, state.game, recommendation)
+    wanted = jnp.argmax(q, axis=-1)
+    explores, action = lockstep.explore(learner, terms.rates, state, key_explore, wanted, iteration)
+
+    # Step the games, pay, store, and sample.
+    follows = action == recommendation
+    game, ends, transition = lockstep.step_games(
+        learner, game_params, key_step, state.game, action, follows
+    )
+    pay = jax.vmap(schemes.paid, (None, None, 0, 0, 0))  # over E
+    payment = pay(learner, terms, state.game, recommendation, action)
+    total = jax.vmap(schemes.total_rewards, (None, 0, 0))  # over E
+    reward = total(terms.scheme, transition.agent_reward, payment)
+    transition = dataclasses.replace(transition, agent_reward=reward)
+    ring = replay.add(state.replay, transition, iteration)
+    sampler = learner.sampler.add(state.sampler, iteration)
+    index, importance = learner.sampler.draw(sampler, key_sample, iteration)
+    batch = replay.take(ring, index)
+
+    # Learn: what the next state is worth depends on what will be recommended there.
+    ahead = recommend(learner, terms, batch.next_state)
+    q_next = q_of(validator, terms, state.agent.target_params, batch.next_state, ahead)
+    told = recommend(learner, terms, batch.state)
+    agent, loss, error = validator.agent.update(
+        state.agent,
+        jax.vmap(learner.env.get_obs, (0, None))(batch.state, game_params),  # over B
+        jax.nn.one_hot(told, learner.env.num_actions),
+        batch,
+        importance,
+        batch.discount[:, None] * jnp.max(q_next, axis=-1),
+        game_params.discount,
+        terms.rates,
+    )
+    state = ValidationState(
+        key=state.key,
+        agent=agent,
+        replay=ring,
+        sampler=learner.sampler.update(sampler, index, jnp.mean(error, axis=-1)),
+        game=game,
+        starts=ends,
+        explores=explores,
+    )
+    return state, loss
+
+
+def validate_chunk(
+    validator: Validator, terms: Terms, state: ValidationState, chunk: jax.Array | int
+) -> tuple[ValidationState, ValidationMetrics]:
+    """Trains the agents until the next evaluation, and evaluates them.
+
+    Args:
+      validator: see `make_validator`.
+      terms: what the agents face; nothing of it changes.
+      state: see `init`.
+      chunk: `[]` int, how many chunks came before this one, shared by all runs.
+    """
+    config = validator.learner.config
+    periods = config.evaluation_interval // config.target_interval
+
+    def one(state: ValidationState, iteration: jax.Array):
+        return iterate(validator, terms, state, iteration)
+
+    def period(state: ValidationState, first: jax.Array):
+        state, losses = jax.lax.scan(one, state, first + jnp.arange(config.target_interval))
+        agent = players.move_targets(state.agent, 1.0)
+        return dataclasses.replace(state, agent=agent), losses
+
+    starts = jnp.asarray(chunk) * config.evaluation_interval + config.target_interval * jnp.arange(
+        periods
+    )
+    state, losses = jax.lax.scan(period, state, jnp.asarray(starts))
+
+    def own_policy(game: PyTree, recommendation: jax.Array) -> jax.Array:
+        q = q_values(validator, terms, state.agent.target_params, game, recommendation)
+        return jnp.argmax(q, axis=-1)
+
+    return state, panels.evaluate(validator.learner, terms, own_policy, jnp.mean(losses))
+
+
+def make_validate(
+    config: Config, env: Game, env_params: GameParams
+) -> Callable[..., ValidationResult]:
+    """Makes `validate(key, weights, rates, scheme) -> ValidationResult`, a pure function.
+
+    `jax.jit` compiles it; `jax.vmap` makes it many runs, over keys, principals or schemes. The
+    game is the one of `env_params`, and `config` that of the training of `weights`
+    (`lockstep.target_weights`).
+
+    Raises:
+      ValueError: the game has one agent, hidden actions or no exact solutions.
+    """
+    validator = make_validator(config, env)
+
+    def validate(
+        key: jax.Array, weights: Weights, rates: Rates, scheme: Scheme
+    ) -> ValidationResult:
+        terms = Terms(env_params, rates, weights, scheme)
+
+        def chunk(state: ValidationState, index: jax.Array):
+            return validate_chunk(validator, terms, state, index)
+
+        chunks = jnp.arange(config.iterations // config.evaluation_interval)
+        state, metrics = jax.lax.scan(chunk, init(validator, terms, key), chunks)
+        return ValidationResult(params=state.agent.target_params, metrics=metrics)
+
+    return validate
