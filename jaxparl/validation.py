@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import lockstep, panels, players, replay, schemes
+from jaxparl import lockstep, panels, replay, schemes
 from jaxparl.agent import Agent, make_agent
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
@@ -205,7 +205,7 @@ def validate_chunk(
 
     def period(state: ValidationState, first: jax.Array):
         state, losses = jax.lax.scan(one, state, first + jnp.arange(config.target_interval))
-        agent = players.move_targets(state.agent, 1.0)
+        agent = dataclasses.replace(state.agent, target_params=state.agent.params)
         return dataclasses.replace(state, agent=agent), losses
 
     starts = jnp.asarray(chunk) * config.evaluation_interval + config.target_interval * jnp.arange(
