@@ -297,6 +297,7 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
 _LEARNER: dict[str, Any] = {
     "games": "0:1",
     "seeds": "0:5",
+    "validate": True,
     "hidden_sizes": (64, 64),
     "learning_rate": 5e-4,
     "learning_rate_final": 1e-4,

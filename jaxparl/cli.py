@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
@@ -23,11 +23,13 @@ with contextlib.suppress(RuntimeError):
 
 from jaxparl import report
 from jaxparl.checkpoint import save_weights
+from jaxparl.comparison import compile_comparison, entrants
 from jaxparl.config import Config, Rates
 from jaxparl.envs import REGISTRY, Entry
 from jaxparl.lockstep import target_weights
 from jaxparl.records import RunFolder
-from jaxparl.sweep import Progress, RunId, compile_sweep, grid, train
+from jaxparl.sweep import Progress, RunId, Sweep, compile_sweep, grid, train
+from jaxparl.validation import make_validator
 
 _DEFAULT_PRESET = "quick"
 _BAD_INPUT = 2
@@ -42,12 +44,15 @@ class Selection:
       preset: a named set of options for this game; options given beside it win.
       games: numbers of the games to draw, `A:B` without B; the same number is the same game.
       seeds: seeds of each game, `A:B` without B; every game is trained with every seed.
+      validate: once trained, freeze the principals, and let black-box agents learn from scratch
+        under their contracts and under baselines.
       out: folder for the results, new or empty; by default a new one under runs/.
     """
 
     preset: str = _DEFAULT_PRESET
     games: str = "0:2"
     seeds: str = "0:2"
+    validate: bool = False
     out: Path | None = None
 
 
@@ -72,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         job = parse(rest[:-1])
         runs = selected_runs(job.selection)
+        if job.selection.validate:
+            make_validator(job.config, REGISTRY[job.environment].environment(job.settings))
         folder = RunFolder(job.selection.out or _new_folder(job))
     except (ValueError, OSError) as error:
         _fail(str(error))
@@ -132,8 +139,9 @@ def selected_runs(selection: Selection) -> list[RunId]:
 
 
 def run(job: Job, runs: Sequence[RunId], folder: RunFolder) -> None:
-    """Compiles, trains, records and reports one job."""
-    config, env = job.config, REGISTRY[job.environment].environment(job.settings)
+    """Compiles, trains, records and reports one job; and validates it, if asked to."""
+    config, entry = job.config, REGISTRY[job.environment]
+    env = entry.environment(job.settings)
     folder.write_config(
         {
             "environment": job.environment,
@@ -142,43 +150,79 @@ def run(job: Job, runs: Sequence[RunId], folder: RunFolder) -> None:
         },
         runs,
     )
-    evaluations = config.iterations // config.evaluation_interval
-    iterations = config.evaluation_interval * np.arange(1, evaluations + 1)
     report.announce(job.environment, job.selection.preset, runs, config, folder.path)
-    sweep = compile_sweep(config, env, runs)
-    history: list[Progress] = []
-    with report.ProgressLine(config, len(runs), sweep.compile_seconds) as line:
-        for progress in train(config, sweep):
-            history.append(progress)
-            folder.append_metrics(runs, int(iterations[progress.chunk - 1]), progress.metrics)
-            line.update(progress)
-    # [R, evaluations] of each metric
-    curves = {
-        name: np.stack([getattr(progress.metrics, name) for progress in history], axis=1)
-        for name in vars(history[0].metrics)
-    }
-    last = history[-1]
-    timing = {
-        "compile_seconds": sweep.compile_seconds,
-        "train_seconds": last.seconds,
-        "iterations_per_second": config.iterations * len(runs) / last.seconds,
-    }
-    folder.write_results(runs, iterations, curves, timing)
-    weights = jax.tree.map(lambda leaf: leaf[: len(runs)], target_weights(last.state.run))
+    trained = _go(config, compile_sweep(config, env, runs), folder, "training", "metrics")
+    folder.write_summary(trained.iterations, trained.curves, trained.timing)
+    weights = jax.tree.map(lambda leaf: leaf[: len(runs)], target_weights(trained.state.run))
     save_weights(folder.path / "checkpoints" / "final", weights)
-    report.closing_table(runs, curves, timing)
-    _draw(job, runs, iterations, curves, folder.path / "figure.png")
+    games = [f"{entry.label} {run.game}" for run in runs]
+    report.closing_table(
+        "Learned beside exact: the last evaluation", games, trained.curves, trained.timing
+    )
+    _draw(folder.path / "figure.png", games, trained)
+    if job.selection.validate:
+        _validate(job, runs, folder, trained)
     report.where(folder.path)
 
 
-def _draw(job: Job, runs: Sequence[RunId], iterations, curves, path: Path) -> None:
+class _Outcome(NamedTuple):
+    """What a finished sweep leaves: curves `[R, evaluations]`, timing, the last state."""
+
+    iterations: np.ndarray
+    curves: dict[str, np.ndarray]
+    timing: dict[str, float]
+    state: Any
+
+
+def _go(config: Config, sweep: Sweep, folder: RunFolder, what: str, name: str) -> _Outcome:
+    evaluations = config.iterations // config.evaluation_interval
+    iterations = config.evaluation_interval * np.arange(1, evaluations + 1)
+    history: list[Progress] = []
+    with report.ProgressLine(config, len(sweep.runs), sweep.compile_seconds, what) as line:
+        for progress in train(config, sweep):
+            # Only the last state is kept: the chunk after it has consumed the others.
+            history.append(progress)
+            done = int(iterations[progress.chunk - 1])
+            folder.append_metrics(sweep.runs, done, progress.metrics, name)
+            line.update(progress)
+    # [R, evaluations] of each metric
+    curves = {
+        field: np.stack([getattr(progress.metrics, field) for progress in history], axis=1)
+        for field in vars(history[0].metrics)
+    }
+    folder.write_arrays(sweep.runs, iterations, curves, name)
+    seconds = history[-1].seconds
+    timing = {
+        "compile_seconds": sweep.compile_seconds,
+        "train_seconds": seconds,
+        "iterations_per_second": config.iterations * len(sweep.runs) / seconds,
+    }
+    return _Outcome(iterations, curves, timing, history[-1].state)
+
+
+def _validate(job: Job, runs: Sequence[RunId], folder: RunFolder, trained: _Outcome) -> None:
+    env = REGISTRY[job.environment].environment(job.settings)
+    sweep = compile_comparison(job.config, env, runs, trained.state)
+    validated = _go(job.config, sweep, folder, "validating", "validation")
+    schemes = [entrant.scheme for entrant in entrants(runs)]
+    folder.write_comparison(schemes, validated.curves, validated.timing)
+    report.closing_table(
+        "Black-box agents under each scheme: the last evaluation",
+        schemes,
+        validated.curves,
+        validated.timing,
+        has_total=False,
+    )
+    _draw(folder.path / "validation.png", schemes, validated)
+
+
+def _draw(path: Path, groups: Sequence[str], outcome: _Outcome) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         print("no figure: matplotlib is missing; pip install 'jaxparl[plot]'")
         return
     from jaxparl.plotting import learning_curves
 
-    label = REGISTRY[job.environment].label
-    learning_curves(path, runs, iterations, curves, game_name=label)
+    learning_curves(path, groups, outcome.iterations, outcome.curves)
 
 
 def _overview() -> str:

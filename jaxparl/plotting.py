@@ -15,10 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from jaxparl.records import interval
-from jaxparl.sweep import RunId
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_EXACT_COLOUR = "0.35"
+_PANELS_IN_A_ROW = 3
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -54,37 +55,48 @@ PANELS = (
     Panel("welfare", "Social welfare", exact="optimal_welfare"),
     Panel("payment_share", "Payments / welfare", exact="equilibrium_payment_share", share=True),
     Panel("deviation_gain", "Most an agent gains by deviating"),
+    Panel("follow_share", "Recommendations followed", share=True),
+    Panel("own_over_recommended_following", "Own over recommended, others follow"),
+    Panel("own_over_recommended_own", "Own over recommended, others too"),
 )
 
 
 def learning_curves(
     path: Path,
-    runs: Sequence[RunId],
+    groups: Sequence[str],
     iterations: np.ndarray,
     curves: Mapping[str, np.ndarray],
-    game_name: str = "game",
 ) -> None:
-    """Draws curves `[R, evaluations]`: a colour per game, mean and 95% interval over its seeds."""
+    """Draws curves `[R, evaluations]`: a colour per group, mean and 95% interval over its runs."""
     panels = [
         panel if panel.exact in curves else panel._replace(exact=None)
         for panel in PANELS
         if panel.metric in curves
     ]
-    games = sorted({run.game for run in runs})
+    names = list(dict.fromkeys(groups))
+    columns = min(len(panels), _PANELS_IN_A_ROW)
+    rows = -(-len(panels) // columns)
     with plt.rc_context(_STYLE):
-        figure, axes = plt.subplots(
-            1, len(panels), figsize=(4.1 * len(panels), 3.1), layout="constrained", squeeze=False
+        figure, grid = plt.subplots(
+            rows, columns, figsize=(4.1 * columns, 3.1 * rows), layout="constrained", squeeze=False
         )
-        for axis, panel in zip(axes[0], panels, strict=True):
-            for colour, game in zip(_cycle(len(games)), games, strict=True):
-                rows = np.array([run.game == game for run in runs])
-                exact = curves[panel.exact][rows][0, -1] if panel.exact else None
-                label = f"{game_name} {game}"
-                _draw_game(axis, iterations, curves[panel.metric][rows], exact, colour, label)
+        axes = grid.ravel()
+        for axis, panel in zip(axes, panels, strict=False):
+            values = curves[panel.metric]
+            exact = curves[panel.exact][:, -1] if panel.exact else None
+            for colour, name in zip(_cycle(len(names)), names, strict=True):
+                chosen = np.array([group == name for group in groups])
+                _draw_group(axis, iterations, values[chosen], colour, name)
+                if exact is not None:
+                    # One optimum for all has no group's colour.
+                    shade = _EXACT_COLOUR if np.ptp(exact) == 0 else colour
+                    axis.axhline(exact[chosen][0], color=shade, linestyle="--", linewidth=1.0)
             _dress(axis, panel, iterations)
         # In the last panel, whose curves leave the corner free.
-        has_exact = any(panel.exact for panel in panels)
-        _legend(axes[0][-1], has_exact, len(runs) // len(games))
+        last = axes[len(panels) - 1]
+        _legend(last, any(panel.exact for panel in panels), len(groups) // len(names))
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
         figure.savefig(path)
         plt.close(figure)
 
@@ -93,21 +105,14 @@ def _cycle(count: int) -> list[str]:
     return [_COLOURS[index % len(_COLOURS)] for index in range(count)]
 
 
-def _draw_game(
-    axis: Axes,
-    iterations: np.ndarray,
-    values: np.ndarray,
-    exact: float | None,
-    colour: str,
-    label: str,
+def _draw_group(
+    axis: Axes, iterations: np.ndarray, values: np.ndarray, colour: str, label: str
 ) -> None:
     mean = values.mean(axis=0)
     axis.plot(iterations, mean, color=colour, linewidth=1.4, label=label)
     if len(values) > 1:
         low, high = np.array([interval(column) for column in values.T], float).T
         axis.fill_between(iterations, low, high, color=colour, alpha=0.18, linewidth=0)
-    if exact is not None:
-        axis.axhline(exact, color=colour, linestyle="--", linewidth=1.0)
 
 
 def _dress(axis: Axes, panel: Panel, iterations: np.ndarray) -> None:
@@ -127,8 +132,8 @@ def _dress(axis: Axes, panel: Panel, iterations: np.ndarray) -> None:
 def _legend(axis: Axes, has_exact: bool, seeds: int) -> None:
     handles, labels = axis.get_legend_handles_labels()
     if has_exact:
-        (line,) = axis.plot([], [], color="0.35", linestyle="--", linewidth=1.0)
+        (line,) = axis.plot([], [], color=_EXACT_COLOUR, linestyle="--", linewidth=1.0)
         handles.append(line)
-        labels.append("exact equilibrium")
+        labels.append("exact")
     title = f"mean and 95% interval, {seeds} seeds" if seeds > 1 else None
     axis.legend(handles, labels, loc="lower right", title=title, title_fontsize=8, fontsize=8)

@@ -6,6 +6,7 @@ metrics.npz    the same as arrays [run, evaluation]
 summary.json   mean, 95% interval and value per run of each metric's last evaluation
 figure.png     the learning curves
 checkpoints/   the weights after the last iteration, `[run, ...]`
+validation.*   the same files of the validation phase, where there was one
 """
 
 from __future__ import annotations
@@ -98,49 +99,78 @@ class RunFolder:
             "versions": versions(),
             "machine": machine(),
         }
-        (self.path / "config.json").write_text(json.dumps(content, indent=2) + "\n")
+        self._write_json("config", content)
 
-    def append_metrics(self, runs: Sequence[RunId], iteration: int, metrics: Any) -> None:
-        """Adds one evaluation of all runs, fields `[R]`, to metrics.csv."""
+    def append_metrics(
+        self, runs: Sequence[tuple[Any, ...]], iteration: int, metrics: Any, name: str = "metrics"
+    ) -> None:
+        """Adds one evaluation of all runs, fields `[R]`, to NAME.csv."""
         columns = vars(metrics)
-        target = self.path / "metrics.csv"
+        target = self.path / f"{name}.csv"
         new = not target.exists()
         with target.open("a", newline="") as stream:
             writer = csv.writer(stream)
             if new:
-                writer.writerow(["game", "seed", "iteration", *columns])
+                writer.writerow([*_fields(runs), "iteration", *columns])
             for index, run in enumerate(runs):
                 values = [f"{float(column[index]):.8g}" for column in columns.values()]
                 writer.writerow([*run, iteration, *values])
 
-    def write_results(
+    def write_arrays(
         self,
-        runs: Sequence[RunId],
+        runs: Sequence[tuple[Any, ...]],
         iterations: np.ndarray,
         curves: Mapping[str, np.ndarray],
-        timing: Mapping[str, float],
-    ) -> dict[str, Any]:
-        """Writes metrics.npz and summary.json from curves `[R, evaluations]`.
-
-        Returns:
-          The summary.
-        """
+        name: str = "metrics",
+    ) -> None:
+        """Writes NAME.npz: curves `[R, evaluations]`, and what each run was."""
+        columns = zip(*runs, strict=True)
         arrays = {
-            "game": np.array([run.game for run in runs]),
-            "seed": np.array([run.seed for run in runs]),
+            **{
+                field: np.array(values)
+                for field, values in zip(_fields(runs), columns, strict=True)
+            },
             "iteration": iterations,
             **curves,
         }
-        np.savez(self.path / "metrics.npz", allow_pickle=False, **arrays)
+        np.savez(self.path / f"{name}.npz", allow_pickle=False, **arrays)
+
+    def write_summary(
+        self,
+        iterations: np.ndarray,
+        curves: Mapping[str, np.ndarray],
+        timing: Mapping[str, float],
+    ) -> None:
+        """Writes summary.json from curves `[R, evaluations]`."""
         summary = {name: summarise(values[:, -1]) for name, values in curves.items()}
         last_quarter = iterations > 0.75 * iterations[-1]
         for name in ("utility_ratio", "recommendation_accuracy", "welfare_ratio", "payment_share"):
             if name in curves:
                 mean = curves[name][:, last_quarter].mean(axis=1)
                 summary[f"{name}_last_quarter"] = summarise(mean)
-        content = {**summary, "timing": dict(timing)}
-        (self.path / "summary.json").write_text(json.dumps(content, indent=2) + "\n")
-        return content
+        self._write_json("summary", {**summary, "timing": dict(timing)})
+
+    def write_comparison(
+        self,
+        groups: Sequence[str],
+        curves: Mapping[str, np.ndarray],
+        timing: Mapping[str, float],
+    ) -> None:
+        """Writes validation.json: the last evaluation of each metric, by the group of a run."""
+        content: dict[str, Any] = {"timing": dict(timing)}
+        for group in dict.fromkeys(groups):
+            rows = np.array([name == group for name in groups])
+            content[group] = {name: summarise(curve[rows, -1]) for name, curve in curves.items()}
+        self._write_json("validation", content)
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        (self.path / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _fields(runs: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
+    """The names of what tells runs apart: those of `RunId`, or of another named tuple."""
+    fields: tuple[str, ...] = getattr(runs[0], "_fields")  # noqa: B009
+    return fields
 
 
 def summarise(values: np.ndarray) -> dict[str, Any]:

@@ -57,6 +57,9 @@ _COLUMNS = (
     Column("exact", "equilibrium_payment_share", ".1%"),
     Column("gain", "deviation_gain", ".3f"),
     Column("payment", "payment", ".3f"),
+    Column("followed", "follow_share", ".1%"),
+    Column("own/rec.", "own_over_recommended_following", ".3f"),
+    Column("both own", "own_over_recommended_own", ".3f"),
 )
 _LEGEND = {
     "utility_ratio": "principal, agent: their utilities; exact: in equilibrium; ±: 95%, over runs",
@@ -65,6 +68,11 @@ _LEGEND = {
     "welfare": "welfare: rewards of all agents per episode",
     "welfare_ratio": "best: the most that it can be",
     "payment_share": "paid: payments over welfare; exact: in equilibrium; ±: 95%, over runs",
+    "follow_share": "followed: the share of recommendations that black boxes follow",
+    "own_over_recommended_following": (
+        "own/rec.: utility by one's own policy over that of following, while the others follow"
+    ),
+    "own_over_recommended_own": "both own: the same while the others play their own policies",
     "deviation_gain": "gain: the most an agent could gain by deviating, in rewards per episode",
 }
 # What the progress line says, of the metrics that there are.
@@ -75,6 +83,7 @@ _HEADLINES = {
     "welfare_ratio": "({:.1%} of the best)",
     "payment_share": "{:.1%} paid",
     "deviation_gain": "{:.2f} to gain",
+    "follow_share": "{:.1%} followed",
     "payment": "{:.3f} paid",
 }
 
@@ -99,11 +108,12 @@ class ProgressLine:
     On a terminal it is redrawn in place; elsewhere a line is printed every tenth of the way.
     """
 
-    def __init__(self, config: Config, num_runs: int, compile_seconds: float):
+    def __init__(self, config: Config, num_runs: int, compile_seconds: float, what: str):
+        self._what = what
         self._chunks = config.iterations // config.evaluation_interval
         self._iterations = config.evaluation_interval * num_runs
         self._bar = Bar(
-            TextColumn("training"), BarColumn(), TextColumn("{task.description}"), console=_CONSOLE
+            TextColumn(what), BarColumn(), TextColumn("{task.description}"), console=_CONSOLE
         )
         self._task: TaskID | None = None
         _CONSOLE.print(f"compiled in {compile_seconds:.1f} s")
@@ -131,36 +141,43 @@ class ProgressLine:
         elif progress.chunk * _LOG_LINES // self._chunks != (
             (progress.chunk - 1) * _LOG_LINES // self._chunks
         ):
-            _CONSOLE.print(f"training {text}", soft_wrap=True)
+            _CONSOLE.print(f"{self._what} {text}", soft_wrap=True)
 
 
 def closing_table(
-    runs: Sequence[RunId], curves: Mapping[str, np.ndarray], timing: Mapping[str, float]
+    title: str,
+    groups: Sequence[str],
+    curves: Mapping[str, np.ndarray],
+    timing: Mapping[str, float],
+    has_total: bool = True,
 ) -> None:
-    """Prints what was learned beside what is exact, per game; curves are `[R, evaluations]`."""
-    table = Table(
-        title="Learned beside exact: the last evaluation",
-        title_justify="left",
-        box=box.SIMPLE,
-        padding=(0, 1, 0, 0),
-    )
+    """Prints what was learned beside what is exact; curves are `[R, evaluations]`.
+
+    Args:
+      title: of the table.
+      groups: the group of each run; a group has a row.
+      curves: of all runs.
+      timing: what took how long.
+      has_total: whether a row for all groups together means anything.
+    """
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     last = {name: values[:, -1] for name, values in curves.items()}
     columns = [column for column in _COLUMNS if column.metric in last]
-    for header in ("game", *(column.header for column in columns)):
-        table.add_column(header, justify="right")
-    games = sorted({run.game for run in runs})
-    for game in games:
-        chosen = np.array([run.game == game for run in runs])
-        table.add_row(str(game), *_cells(columns, last, chosen))
-    if len(games) > 1:
+    table.add_column("")
+    for column in columns:
+        table.add_column(column.header, justify="right")
+    names = list(dict.fromkeys(groups))
+    for name in names:
+        chosen = np.array([group == name for group in groups])
+        table.add_row(name, *_cells(columns, last, chosen))
+    if has_total and len(names) > 1:
         table.add_section()
-        table.add_row("all", *_cells(columns, last, np.full(len(runs), True)))
+        table.add_row("all", *_cells(columns, last, np.full(len(groups), True)))
     _CONSOLE.print(table)
     _CONSOLE.print("\n".join(text for name, text in _LEGEND.items() if name in last))
     _CONSOLE.print(
         f"{timing['iterations_per_second']:,.0f} iterations/s in all: "
-        f"{timing['train_seconds']:.0f} s of training after "
-        f"{timing['compile_seconds']:.1f} s of compiling"
+        f"{timing['train_seconds']:.0f} s after {timing['compile_seconds']:.1f} s of compiling"
     )
 
 

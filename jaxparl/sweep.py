@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.evaluation import Exact, Metrics
 from jaxparl.lockstep import RunState
+from jaxparl.types import PyTree
 
 # Games and runs take their keys from two roots, so that game 3 and run 3 share nothing.
 _GAME_ROOT, _RUN_ROOT = 0, 1
@@ -59,22 +60,22 @@ class Progress(NamedTuple):
 
     chunk: int
     seconds: float
-    metrics: Metrics
-    state: SweepState
+    metrics: Any
+    state: PyTree
 
 
 class Sweep(NamedTuple):
     """A compiled sweep.
 
     Attributes:
-      runs: the runs, in the order of the axis R.
+      runs: the names of the runs, in the order of the axis R.
       state: all of them before the first iteration.
       chunk: the compiled `(state, chunk) -> (state, metrics [R])`; it consumes its state.
       compile_seconds: what compiling took.
     """
 
-    runs: Sequence[RunId]
-    state: SweepState
+    runs: Sequence[tuple[Any, ...]]
+    state: PyTree
     chunk: jax.stages.Compiled
     compile_seconds: float
 
@@ -94,6 +95,57 @@ def run_key(game: ArrayLike, seed: ArrayLike) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(_RUN_ROOT), game), seed)
 
 
+class Spread(NamedTuple):
+    """How the axis R lies on the devices.
+
+    Attributes:
+      rows: the number of the run in each row. Devices get equally many rows: the last run is
+        repeated, and its copies are dropped from the metrics.
+      place: the sharding of arrays `[R, ...]`.
+      lanes: runs of one device that are vmapped; the others wait for their turn.
+    """
+
+    rows: np.ndarray
+    place: NamedSharding
+    lanes: int
+
+
+def spread(num_runs: int, lanes: int | None = None) -> Spread:
+    """Spreads runs over all devices.
+
+    Args:
+      num_runs: how many.
+      lanes: by default all runs of a device, and one on a CPU, where a single run's weights fit
+        into the cache and several do not.
+    """
+    devices = jax.devices()[:num_runs]
+    per_device = math.ceil(num_runs / len(devices))
+    if lanes is None:
+        lanes = 1 if devices[0].platform == "cpu" else per_device
+    rows = np.minimum(np.arange(per_device * len(devices)), num_runs - 1)
+    mesh = Mesh(np.array(devices), ("runs",))
+    return Spread(rows, NamedSharding(mesh, PartitionSpec("runs")), lanes)
+
+
+def compile_chunk(layout: Spread, one: Callable[..., Any], state: PyTree) -> jax.stages.Compiled:
+    """Compiles `one(a run's state, chunk) -> (state, metrics)` for all runs; consumes its state."""
+
+    def of_device(states: PyTree, chunk: jax.Array) -> PyTree:
+        # over the runs of one device, `lanes` at a time
+        batch = layout.lanes if layout.lanes > 1 else None
+        return jax.lax.map(functools.partial(one, chunk=chunk), states, batch_size=batch)
+
+    by_run, shared = layout.place.spec, PartitionSpec()
+    of_all = jax.shard_map(
+        of_device,
+        mesh=layout.place.mesh,
+        in_specs=(by_run, shared),
+        out_specs=(by_run, by_run),
+        check_vma=False,
+    )
+    return jax.jit(of_all, donate_argnums=0).lower(state, jnp.int32(0)).compile()
+
+
 def compile_sweep(
     config: Config, env: Game, runs: Sequence[RunId], lanes: int | None = None
 ) -> Sweep:
@@ -103,19 +155,10 @@ def compile_sweep(
       config: of all runs; its rates are theirs.
       env: the game; each run draws its params by the number of its game.
       runs: which runs.
-      lanes: runs of one device that are vmapped; the others wait for their turn. By default all
-        of them, and one on a CPU, where a single run's weights fit into the cache and several
-        do not.
+      lanes: see `spread`.
     """
     learner = lockstep.make_learner(config, env)
-    devices = jax.devices()[: len(runs)]
-    mesh = Mesh(np.array(devices), ("runs",))
-    by_run, shared = PartitionSpec("runs"), PartitionSpec()
-    per_device = math.ceil(len(runs) / len(devices))
-    if lanes is None:
-        lanes = 1 if devices[0].platform == "cpu" else per_device
-    # Devices get equally many runs: the last run is repeated, and its copies are dropped.
-    padded = [*runs, *[runs[-1]] * (per_device * len(devices) - len(runs))]
+    layout = spread(len(runs), lanes)
 
     def init_run(game: jax.Array, seed: jax.Array) -> SweepState:
         game_params = draw_game(env, game)
@@ -129,29 +172,13 @@ def compile_sweep(
         )
         return dataclasses.replace(state, run=run), metrics
 
-    def chunk_device(states: SweepState, chunk: jax.Array) -> tuple[SweepState, Metrics]:
-        # over the runs of one device, `lanes` at a time
-        one = functools.partial(chunk_run, chunk=chunk)
-        return jax.lax.map(one, states, batch_size=lanes if lanes > 1 else None)
-
     start = time.perf_counter()
-    place = NamedSharding(mesh, by_run)
-    init = jax.jit(jax.vmap(init_run), out_shardings=place)  # over R
-    numbers = jnp.asarray(padded)
+    numbers = jnp.asarray(runs)[layout.rows]
+    init = jax.jit(jax.vmap(init_run), out_shardings=layout.place)  # over R
     state = init(numbers[:, 0], numbers[:, 1])
-    chunk = jax.jit(
-        jax.shard_map(
-            chunk_device,
-            mesh=mesh,
-            in_specs=(by_run, shared),
-            out_specs=(by_run, by_run),
-            check_vma=False,
-        ),
-        donate_argnums=0,
-    )
-    compiled = chunk.lower(state, jnp.int32(0)).compile()
+    chunk = compile_chunk(layout, chunk_run, state)
     jax.block_until_ready(state)
-    return Sweep(runs, state, compiled, time.perf_counter() - start)
+    return Sweep(runs, state, chunk, time.perf_counter() - start)
 
 
 def train(config: Config, sweep: Sweep) -> Iterator[Progress]:

@@ -41,7 +41,8 @@ def noisy(grid_size: int, steps: int):
 
 def test_audited_values_are_the_means_of_episodes_that_are_played():
     learner, params, state = noisy(3, 10)
-    offered = play.learned_offers(learner, params, CONFIG.rates, state)
+    weights = lockstep.target_weights(state)
+    offered = play.learned_offers(learner, params, CONFIG.rates, weights)
     found = audit.audit(learner.env, params, offered)
 
     @jax.jit
@@ -64,7 +65,8 @@ def test_audited_values_are_the_means_of_episodes_that_are_played():
 
 def test_nobody_does_better_by_following_than_by_the_best_response():
     learner, params, state = noisy(2, 8)
-    offered = play.learned_offers(learner, params, CONFIG.rates, state)
+    weights = lockstep.target_weights(state)
+    offered = play.learned_offers(learner, params, CONFIG.rates, weights)
     found = audit.audit(learner.env, params, offered)
     assert np.all(found.best_responses >= found.values.utilities - 1e-4)
     assert found.deviation_gain > 0.01  # contracts of noise leave something to gain

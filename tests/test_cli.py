@@ -57,6 +57,7 @@ def fails(capsys, *arguments: str) -> str:
         (["game_tree", "--priority-exponent", "-1"], "priority_exponent must be between 0 and 1"),
         (["game_tree", "--priority-floor", "0"], "priority_floor must be > 0"),
         (["game_tree", "--grid-size", "3"], "--grid-size"),
+        (["game_tree", "--validate"], "validation needs several agents"),
         (["coin_game", "--depth", "3"], "--depth"),
         (["coin_game", "--grid-size", "1"], "grid_size must be between 2 and 15, not 1"),
         (["coin_game", "--num-agents", "9", "--grid-size", "3"], "num_agents must be between"),
@@ -133,8 +134,21 @@ def test_a_game_of_several_agents_runs_from_the_same_command(num_agents, tmp_pat
     cli.main([
         "train", "coin_game", "--grid-size", "2", "--max-steps-in-episode", "4",
         *("--num-agents", str(num_agents), "--seeds", "0:2", *TINY[2:], "--out", str(folder)),
+        "--validate" if num_agents == 2 else "--no-validate",
     ])  # fmt: skip
     shown = capsys.readouterr().out
+    if num_agents == 2:
+        validated = json.loads((folder / "validation.json").read_text())
+        followed = validated["principal"]["follow_share"]
+        assert len(followed["per_run"]) == 2
+        assert 0 < followed["mean"] < 1
+        assert validated["cooperative"]["payment_share"]["mean"] == pytest.approx(1.0)
+        assert validated["selfish"]["payment"]["mean"] == 0
+        with (folder / "validation.csv").open() as stream:
+            rows = list(csv.DictReader(stream))
+        assert len(rows) == 6 * 2 * 2
+        assert rows[0]["scheme"] == "principal"
+        assert (folder / "validation.png").exists()
     assert "welfare" in shown
     assert ("to gain" in shown) == (num_agents == 2)  # three agents have no exact side
     welfare = json.loads((folder / "summary.json").read_text())["welfare"]

@@ -19,6 +19,7 @@ STEPS = (
     {"evaluation", "panels"},
     {"training", "validation"},
     {"sweep"},
+    {"comparison"},
     {"records", "checkpoint"},
     {"plotting", "report"},
     {"cli"},

@@ -20,7 +20,8 @@ def test_every_game_has_a_curve_a_band_and_its_exact_optimum(tmp_path, monkeypat
         "recommendation_accuracy": curve,
     }
     path = tmp_path / "figure.png"
-    plotting.learning_curves(path, runs, np.array([1, 2, 3, 4]), curves, game_name="tree")
+    groups = [f"tree {run.game}" for run in runs]
+    plotting.learning_curves(path, groups, np.array([1, 2, 3, 4]), curves)
     assert path.read_bytes().startswith(b"\x89PNG")
     utility, accuracy = closed[0].axes
     dashed = [
@@ -34,4 +35,4 @@ def test_every_game_has_a_curve_a_band_and_its_exact_optimum(tmp_path, monkeypat
     dashed = [line for line in accuracy.lines if line.get_linestyle() == "--"]
     assert [len(line.get_xdata()) for line in dashed] == [0]  # the legend's
     labels = [text.get_text() for text in accuracy.get_legend().get_texts()]
-    assert labels == ["tree 0", "tree 1", "tree 2", "exact equilibrium"]
+    assert labels == ["tree 0", "tree 1", "tree 2", "exact"]

@@ -1,0 +1,122 @@
+"""Trained principals compared with baselines: every run, under every scheme, in one program.
+
+The paper's second half (section 5.2, Figures 2 and 4): the principals are frozen, and black-box
+agents learn from scratch under their contracts, with and without a nudge, or under a baseline.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxparl import lockstep, schemes, sweep, validation
+from jaxparl.config import Config, Rates
+from jaxparl.environment import Game, GameParams
+from jaxparl.lockstep import Weights
+from jaxparl.panels import ValidationMetrics
+from jaxparl.schemes import Terms
+from jaxparl.sweep import RunId, Sweep, SweepState
+from jaxparl.validation import ValidationState
+
+#: What a nudge is worth, as a share of the welfare that the principal reaches; the paper's.
+NUDGE_SHARE = 0.1
+
+# The schemes of a run, in the order of the figure: which, and with what share as a nudge.
+_SCHEMES = {
+    "principal": ("principal", 0.0),
+    "principal + nudge": ("principal", NUDGE_SHARE),
+    "constant": ("constant", 0.0),
+    "constant + nudge": ("constant", NUDGE_SHARE),
+    "cooperative": ("cooperative", 0.0),
+    "selfish": ("selfish", 0.0),
+}
+
+# Black boxes take their keys from a root of their own, as games and runs do.
+_VALIDATION_ROOT = 2
+
+
+class Entrant(NamedTuple):
+    """Which run of validation: the scheme, and the run whose principal it is held against."""
+
+    scheme: str
+    game: int
+    seed: int
+
+
+@struct.dataclass
+class ComparisonState:
+    """All runs of validation, with a leading axis R."""
+
+    terms: Terms
+    run: ValidationState
+
+
+def entrants(runs: Sequence[RunId]) -> list[Entrant]:
+    """Every run under every scheme, the schemes of a run side by side."""
+    return [Entrant(scheme, *run) for run in runs for scheme in _SCHEMES]
+
+
+def compile_comparison(
+    config: Config, env: Game, runs: Sequence[RunId], trained: SweepState, lanes: int | None = None
+) -> Sweep:
+    """Compiles the validation of trained runs under every scheme, and sets it up.
+
+    `sweep.train` runs it. All schemes of a run have the same luck.
+
+    Args:
+      config: of the training; black boxes learn with the same settings.
+      env: the game.
+      runs: which runs were trained.
+      trained: the last state of their sweep; it is left as it is.
+      lanes: see `sweep.spread`.
+
+    Raises:
+      ValueError: the game cannot be validated, see `validation.make_validator`.
+    """
+    validator = validation.make_validator(config, env)
+
+    def enter(game_params: GameParams, rates: Rates, weights: Weights) -> Terms:
+        """What the agents face under each scheme, `[K, ...]`."""
+        followed = schemes.followed_play(validator.learner, game_params, rates, weights)
+        each = [
+            schemes.compared(env, game_params, followed, nudge)[name]
+            for name, nudge in _SCHEMES.values()
+        ]
+        scheme = jax.tree.map(
+            lambda *values: jnp.stack([jnp.float32(value) for value in values]), *each
+        )
+        same = jax.tree.map(
+            lambda leaf: jnp.stack([jnp.asarray(leaf)] * len(each)), (game_params, rates, weights)
+        )
+        return Terms(*same, scheme=scheme)
+
+    def chunk_run(
+        state: ComparisonState, chunk: jax.Array
+    ) -> tuple[ComparisonState, ValidationMetrics]:
+        run, metrics = validation.validate_chunk(validator, state.terms, state.run, chunk)
+        return dataclasses.replace(state, run=run), metrics
+
+    def init_run(terms: Terms, number: jax.Array) -> ComparisonState:
+        key = jax.random.fold_in(jax.random.key(_VALIDATION_ROOT), number[0])
+        key = jax.random.fold_in(key, number[1])
+        return ComparisonState(terms, validation.init(validator, terms, key))
+
+    start = time.perf_counter()
+    names = entrants(runs)
+    layout = sweep.spread(len(names), lanes)
+    kept = (trained.game_params, trained.rates, lockstep.target_weights(trained.run))
+    # Off the devices of the training, whose number is another.
+    kept = jax.device_get(jax.tree.map(lambda leaf: leaf[: len(runs)], kept))
+    terms = jax.jit(lambda kept: jax.lax.map(lambda run: enter(*run), kept))(kept)  # over runs
+    rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[layout.rows], terms)
+    numbers = jnp.asarray([name[1:] for name in names])[layout.rows]
+    state = jax.jit(jax.vmap(init_run), out_shardings=layout.place)(rows, numbers)  # over R
+    chunk = sweep.compile_chunk(layout, chunk_run, state)
+    jax.block_until_ready(state)
+    return Sweep(names, state, chunk, time.perf_counter() - start)
