@@ -410,4 +410,4 @@ def test_an_entry_describes_its_game(name):
     known = {field.name for kind in (Config, Rates) for field in dataclasses.fields(kind)}
     settings = {field.name for field in dataclasses.fields(entry.settings)}
     for preset in entry.presets.values():
-        assert set(preset) <= known | settings | {"games", "seeds"}
+        assert set(preset) <= known | settings | {"games", "seeds", "validate"}
