@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import lockstep, play
+from jaxparl import play, run_state
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
-from jaxparl.lockstep import Learner, Losses, RunState
+from jaxparl.lockstep import Learner
+from jaxparl.run_state import Losses, RunState
 from jaxparl.types import Offer, PlayValue
 
 
@@ -107,7 +108,7 @@ def evaluate(
     losses: Losses,
 ) -> AuditMetrics:
     """Audits the learned contracts."""
-    weights = lockstep.target_weights(state)
+    weights = run_state.target_weights(state)
     offered = play.learned_offers(learner, game_params, rates, weights)
     found = audit(learner.env, game_params, offered)
     return AuditMetrics(

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import orbax.checkpoint as ocp
 
-from jaxparl.lockstep import Weights
+from jaxparl.run_state import Weights
 from jaxparl.types import PyTree
 
 

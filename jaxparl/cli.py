@@ -26,8 +26,8 @@ from jaxparl.checkpoint import save_weights
 from jaxparl.comparison import compile_comparison, entrants
 from jaxparl.config import Config, Rates
 from jaxparl.envs import REGISTRY, Entry
-from jaxparl.lockstep import target_weights
 from jaxparl.records import RunFolder
+from jaxparl.run_state import target_weights
 from jaxparl.sweep import Progress, RunId, Sweep, compile_sweep, grid, train
 from jaxparl.validation import make_validator
 

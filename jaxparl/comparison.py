@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import lockstep, schemes, sweep, validation
+from jaxparl import run_state, schemes, sweep, validation
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
-from jaxparl.lockstep import Weights
 from jaxparl.panels import ValidationMetrics
+from jaxparl.run_state import Weights
 from jaxparl.schemes import Terms
 from jaxparl.sweep import RunId, Sweep, SweepState
 from jaxparl.validation import ValidationState
@@ -110,7 +110,7 @@ def compile_comparison(
     start = time.perf_counter()
     names = entrants(runs)
     layout = sweep.spread(len(names), lanes)
-    kept = (trained.game_params, trained.rates, lockstep.target_weights(trained.run))
+    kept = (trained.game_params, trained.rates, run_state.target_weights(trained.run))
     # Off the devices of the training, whose number is another.
     kept = jax.device_get(jax.tree.map(lambda leaf: leaf[: len(runs)], kept))
     terms = jax.jit(lambda kept: jax.lax.map(lambda run: enter(*run), kept))(kept)  # over runs

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import lockstep, play
+from jaxparl import play, run_state
 from jaxparl.config import Rates
 from jaxparl.environment import GameParams
-from jaxparl.lockstep import Learner, Losses, RunState
+from jaxparl.lockstep import Learner
+from jaxparl.run_state import Losses, RunState
 
 #: Episodes per evaluation, as many as in the paper.
 NUM_EPISODES = 80
@@ -51,7 +52,7 @@ def evaluate(
     """Plays the paper's 80 episodes, the same ones at every evaluation but for what is done."""
     keys = jax.random.split(jax.random.fold_in(state.key, _EPISODES_STREAM), NUM_EPISODES)
     episode = jax.vmap(play.play_episode, (None, None, None, None, 0))  # over episodes
-    episodes = episode(learner, game_params, rates, lockstep.target_weights(state), keys)
+    episodes = episode(learner, game_params, rates, run_state.target_weights(state), keys)
     payment = jnp.mean(jnp.sum(episodes.payment, axis=-1))
     return EpisodeMetrics(
         principal_utility=jnp.mean(jnp.sum(episodes.principal_reward, axis=-1)) - payment,

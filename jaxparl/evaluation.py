@@ -9,8 +9,9 @@ from jaxparl.audit import AuditExact, AuditMetrics
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.episodes import EpisodeMetrics
-from jaxparl.lockstep import Learner, Losses, RunState
+from jaxparl.lockstep import Learner
 from jaxparl.oracle import OracleExact, OracleMetrics
+from jaxparl.run_state import Losses, RunState
 
 Exact = OracleExact | AuditExact | tuple[()]
 Metrics = OracleMetrics | AuditMetrics | EpisodeMetrics

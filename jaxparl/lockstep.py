@@ -6,12 +6,11 @@ recommend and offer -> respond -> step the game -> store -> sample -> update bot
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 
 from jaxparl import replay
 from jaxparl.agent import Agent, make_agent
@@ -19,8 +18,9 @@ from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.outcome_model import OUTCOME_MODELS, OutcomeModel
 from jaxparl.principal import Principal, make_principal
+from jaxparl.run_state import Losses, Playing, RunState, Weights, online_weights, target_weights
 from jaxparl.sampling import SAMPLERS, Sampler
-from jaxparl.types import Offer, PlayerState, PyTree, Transition
+from jaxparl.types import Offer, PyTree, Transition
 
 
 class Learner(NamedTuple):
@@ -32,77 +32,6 @@ class Learner(NamedTuple):
     principal: Principal
     outcome_model: OutcomeModel
     sampler: Sampler
-
-
-@struct.dataclass
-class RunState:
-    """Everything that changes: a run is a pure function of this and of the iteration.
-
-    Attributes:
-      key: the run's key, never consumed; each iteration folds its number into it.
-      agent: the agents' learning state.
-      agent_average: an average of the agents' weights, by which the principal recommends.
-      principal: the principal's.
-      outcome_model: the outcome model's.
-      replay: the ring of transitions, `[capacity, ...]`.
-      sampler: what is known of the ring's items, for drawing from it.
-      game: the states of the environments, `[E]`.
-      starts: `[E]` bool, whether an episode begins with the next step.
-      explores: `[E, N]` bool, who acts at random.
-      follows: `[E, N]` bool, who follows the principal in this episode.
-    """
-
-    key: jax.Array
-    agent: PlayerState
-    agent_average: PyTree
-    principal: PlayerState
-    outcome_model: PlayerState
-    replay: Transition
-    sampler: PyTree
-    game: PyTree
-    starts: jax.Array
-    explores: jax.Array
-    follows: jax.Array
-
-
-class Playing(Protocol):
-    """Any state whose environments are played with exploration, as those of a `RunState`."""
-
-    @property
-    def starts(self) -> jax.Array:
-        """`[E]` bool, whether an episode begins with the next step."""
-        ...
-
-    @property
-    def explores(self) -> jax.Array:
-        """`[E, N]` bool, who acts at random."""
-        ...
-
-
-@struct.dataclass
-class Weights:
-    """One set of weights for everything that an offer depends on.
-
-    Attributes:
-      agent: the agents' weights, by which contracts are priced.
-      agent_average: the agents' weights by which the principal recommends.
-      principal: the principal's.
-      outcome_model: the outcome model's.
-    """
-
-    agent: PyTree
-    agent_average: PyTree
-    principal: PyTree
-    outcome_model: PyTree
-
-
-@struct.dataclass
-class Losses:
-    """The losses of an iteration, `[]` each; a mean over iterations in the metrics."""
-
-    agent: jax.Array
-    principal: jax.Array
-    outcome_model: jax.Array
 
 
 def make_learner(config: Config, env: Game) -> Learner:
@@ -139,25 +68,6 @@ def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array
         starts=jnp.ones(config.num_envs, bool),
         explores=jnp.zeros((config.num_envs, env.num_agents), bool),
         follows=jnp.ones((config.num_envs, env.num_agents), bool),
-    )
-
-
-def online_weights(state: RunState) -> Weights:
-    """The weights that act and are trained."""
-    agent = state.agent.params
-    return Weights(agent, agent, state.principal.params, state.outcome_model.params)
-
-
-def target_weights(state: RunState) -> Weights:
-    """The weights that value the next state, and are played in the end.
-
-    The outcome model has no targets.
-    """
-    return Weights(
-        agent=state.agent.target_params,
-        agent_average=state.agent_average,
-        principal=state.principal.target_params,
-        outcome_model=state.outcome_model.params,
     )
 
 

@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import lockstep, play
+from jaxparl import play, run_state
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.equilibrium import Equilibrium, backward_induction, best_response
-from jaxparl.lockstep import Learner, Losses, RunState
+from jaxparl.lockstep import Learner
+from jaxparl.run_state import Losses, RunState
 from jaxparl.types import Offer
 
 
@@ -101,7 +102,7 @@ def evaluate(
     losses: Losses,
 ) -> OracleMetrics:
     """Offers the learned contracts to the oracle agent."""
-    weights = lockstep.target_weights(state)
+    weights = run_state.target_weights(state)
     offered = play.learned_offers(learner, game_params, rates, weights)
     response = respond(learner.env, game_params, offered)
     states = learner.env.tabular_states()

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxparl import lockstep
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
-from jaxparl.lockstep import Learner, Weights
+from jaxparl.lockstep import Learner
+from jaxparl.run_state import Weights
 from jaxparl.types import Offer, PyTree
 
 # Boards of a large game, all at once, would not fit into a cache.

@@ -15,7 +15,8 @@ from jax.typing import ArrayLike
 from jaxparl import lockstep, play
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
-from jaxparl.lockstep import Learner, Weights
+from jaxparl.lockstep import Learner
+from jaxparl.run_state import Weights
 from jaxparl.types import PlayValue, PyTree
 
 #: The recommendation of nobody: no action equals it, so it is never followed, and nothing is paid.

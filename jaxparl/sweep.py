@@ -24,7 +24,7 @@ from jaxparl import evaluation, lockstep, training
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.evaluation import Exact, Metrics
-from jaxparl.lockstep import RunState
+from jaxparl.run_state import RunState
 from jaxparl.types import PyTree
 
 # Games and runs take their keys from two roots, so that game 3 and run 3 share nothing.

@@ -16,7 +16,8 @@ from jaxparl import evaluation, lockstep
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.evaluation import Exact, Metrics
-from jaxparl.lockstep import Learner, RunState
+from jaxparl.lockstep import Learner
+from jaxparl.run_state import RunState
 
 
 @struct.dataclass

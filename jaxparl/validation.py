@@ -20,8 +20,9 @@ from jaxparl import lockstep, panels, replay, schemes
 from jaxparl.agent import Agent, make_agent
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
-from jaxparl.lockstep import Learner, Weights
+from jaxparl.lockstep import Learner
 from jaxparl.panels import ValidationMetrics
+from jaxparl.run_state import Weights
 from jaxparl.schemes import Scheme, Terms
 from jaxparl.types import PlayerState, PyTree, Transition
 
@@ -227,7 +228,7 @@ def make_validate(
 
     `jax.jit` compiles it; `jax.vmap` makes it many runs, over keys, principals or schemes. The
     game is the one of `env_params`, and `config` that of the training of `weights`
-    (`lockstep.target_weights`).
+    (`run_state.target_weights`).
 
     Raises:
       ValueError: the game has one agent, hidden actions or no exact solutions.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxparl import audit, evaluation, lockstep, play
+from jaxparl import audit, evaluation, lockstep, play, run_state
 from jaxparl.config import Config, Rates
 from jaxparl.envs import make
 from jaxparl.types import Contract, Offer
@@ -41,13 +41,13 @@ def noisy(grid_size: int, steps: int):
 
 def test_audited_values_are_the_means_of_episodes_that_are_played():
     learner, params, state = noisy(3, 10)
-    weights = lockstep.target_weights(state)
+    weights = run_state.target_weights(state)
     offered = play.learned_offers(learner, params, CONFIG.rates, weights)
     found = audit.audit(learner.env, params, offered)
 
     @jax.jit
     def episodes(keys):
-        weights = lockstep.target_weights(state)
+        weights = run_state.target_weights(state)
         one = jax.vmap(play.play_episode, (None, None, None, None, 0))
         return one(learner, params, CONFIG.rates, weights, keys)
 
@@ -65,7 +65,7 @@ def test_audited_values_are_the_means_of_episodes_that_are_played():
 
 def test_nobody_does_better_by_following_than_by_the_best_response():
     learner, params, state = noisy(2, 8)
-    weights = lockstep.target_weights(state)
+    weights = run_state.target_weights(state)
     offered = play.learned_offers(learner, params, CONFIG.rates, weights)
     found = audit.audit(learner.env, params, offered)
     assert np.all(found.best_responses >= found.values.utilities - 1e-4)
@@ -96,7 +96,7 @@ def test_a_game_that_nobody_solved_is_evaluated_by_episodes():
     state = lockstep.init(learner, params, CONFIG.rates, jax.random.key(0))
     exact = evaluation.solve(env, params, CONFIG.rates)
     assert exact == ()
-    losses = lockstep.Losses(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+    losses = run_state.Losses(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
     found = evaluation.evaluate(learner, params, CONFIG.rates, state, exact, losses)
     # Per episode of 5 steps: at most a coin a step, worth 1 to its owner.
     assert 0 < found.welfare < 5
@@ -106,7 +106,7 @@ def test_a_game_that_nobody_solved_is_evaluated_by_episodes():
 
 def test_an_episode_ends_with_its_last_reward_at_the_time_limit():
     learner, params, state = noisy(2, 7)
-    weights = lockstep.target_weights(state)
+    weights = run_state.target_weights(state)
     one = play.play_episode(learner, params, CONFIG.rates, weights, jax.random.key(1))
     assert one.game.time == 7
     longer = params.replace(max_steps_in_episode=8)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxparl import evaluation, lockstep, oracle
+from jaxparl import evaluation, lockstep, oracle, run_state
 from jaxparl.config import Config
 from jaxparl.envs import make
 from jaxparl.equilibrium import backward_induction
@@ -43,7 +43,7 @@ def ratios(depth: int) -> np.ndarray:
     """The utility ratio of 200 random principals, each on a random tree."""
     env, _ = make("game_tree", depth=depth)
     learner = lockstep.make_learner(CONFIG, env)
-    losses = lockstep.Losses(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+    losses = run_state.Losses(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
 
     def ratio(key):
         params = env.sample_params(key)

@@ -10,7 +10,16 @@ ROOT = Path(__file__).parent.parent
 
 STEPS = (
     {"types", "config"},
-    {"environment", "contracts", "networks", "replay", "priorities", "td_targets", "players"},
+    {
+        "environment",
+        "contracts",
+        "networks",
+        "replay",
+        "priorities",
+        "td_targets",
+        "players",
+        "run_state",
+    },
     {"critics", "tabular", "sampling"},
     {"agent", "principal", "outcome_model", "equilibrium"},
     {"lockstep", "stationary"},

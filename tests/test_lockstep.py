@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxparl import lockstep
+from jaxparl import lockstep, run_state
 from jaxparl.config import Config, Rates
 from jaxparl.contracts import minimal_contract
 from jaxparl.envs import make
@@ -74,7 +74,7 @@ def test_within_an_episode_only_exploration_per_step_is_drawn_anew():
 def test_an_offer_is_the_best_contractual_q_and_its_least_contract(critic):
     config = dataclasses.replace(CONFIG, critic=critic)
     learner, params, state = started(config)
-    weights = lockstep.online_weights(state)
+    weights = run_state.online_weights(state)
     game = learner.env.tabular_states()
     offers = jax.vmap(lockstep.offer, (None, None, None, None, 0, None))
     found = offers(learner, params, config.rates, weights, game, jnp.ones(1, bool))
@@ -178,7 +178,7 @@ def test_several_agents_learn_from_the_same_iteration(replay):
 def test_who_does_not_follow_does_what_is_best_for_itself():
     rates = Rates(alpha=0.1, follow_share=0.0, epsilon=0.0, epsilon_final=0.0)
     learner, params, state = coin_game(rates=rates)
-    weights, games = lockstep.online_weights(state), state.game
+    weights, games = run_state.online_weights(state), state.game
     offers = jax.vmap(lockstep.offer, (None, None, None, None, 0, None))
     offered = offers(learner, params, rates, weights, games, jnp.zeros(2, bool))
     state, _ = lockstep.iterate(learner, params, rates, state, 0)

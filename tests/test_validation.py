@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxparl import lockstep, panels, play, schemes, validation
+from jaxparl import lockstep, panels, play, run_state, schemes, validation
 from jaxparl.audit import audit
 from jaxparl.config import Config, Rates
 from jaxparl.envs import make
@@ -50,10 +50,10 @@ recommended = jax.jit(jax.vmap(schemes.recommended, (None, None, 0)), static_arg
 paid = jax.jit(jax.vmap(schemes.paid, (None, None, 0, 0, 0)), static_argnums=0)
 
 
-def weights_of(seed: int) -> lockstep.Weights:
+def weights_of(seed: int) -> run_state.Weights:
     """A random principal, scaled up so that its contracts are worth as much as the rewards."""
     state = lockstep.init(LEARNER, PARAMS, RATES, jax.random.key(seed))
-    return jax.tree.map(lambda leaf: 3 * leaf, lockstep.target_weights(state))
+    return jax.tree.map(lambda leaf: 3 * leaf, run_state.target_weights(state))
 
 
 def terms(scheme: Scheme = PRINCIPAL) -> Terms:
@@ -319,7 +319,7 @@ def test_cooperative_agents_earn_more_together_than_selfish_ones():
     state = lockstep.init(lockstep.make_learner(config, env), params, RATES, jax.random.key(0))
     validate = jax.jit(validation.make_validate(config, env, params))
     selfish, cooperative = (
-        validate(jax.random.key(1), lockstep.target_weights(state), RATES, scheme).metrics
+        validate(jax.random.key(1), run_state.target_weights(state), RATES, scheme).metrics
         for scheme in (SELFISH, COOPERATIVE)
     )
     assert cooperative.welfare[-1] > selfish.welfare[-1] + 2
