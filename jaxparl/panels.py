@@ -28,11 +28,11 @@ class ValidationMetrics:
       welfare: panels a and b, the rewards of all agents, payments not included.
       payment: what all are paid: contracts, nudges and the constant proportion.
       payment_share: panel c, payments over welfare.
-      follow_share: panel d, the share of recommendations that are followed in an episode; 0
-        without a principal.
+      follow_share: panel d, the share of recommendations that are followed in an episode; NaN, as
+        the next two, where nothing is recommended.
       own_over_recommended_following: panel e, an agent's utility by its own policy over that of
         following, while the others follow; a mean over agents. Near 1: the recommendations are an
-        equilibrium. It is 1 without a principal.
+        equilibrium.
       own_over_recommended_own: panel f, the same while the others play their own policies. Near 1:
         incentive compatible.
       agent_loss: mean over the iterations since the last evaluation.
@@ -114,6 +114,9 @@ def evaluate(
     followed = env.play_values(params, mixed.action[0], mixed.follows[0].astype(jnp.float32))
     recommendations = params.max_steps_in_episode * env.num_agents
 
+    def if_recommended(value: jax.Array) -> jax.Array:
+        return jnp.where(jnp.asarray(terms.scheme.contract_weight) > 0, value, jnp.nan)
+
     agents = jnp.arange(env.num_agents)
     everyone, alone = 2**env.num_agents - 1, 2**agents
     by_agent = values.utilities
@@ -121,10 +124,12 @@ def evaluate(
         welfare=own.welfare,
         payment=own.payment,
         payment_share=own.payment_share,
-        follow_share=followed.payment / recommendations,
-        own_over_recommended_following=_ratio(
-            by_agent[everyone - alone, agents], by_agent[everyone, agents]
+        follow_share=if_recommended(followed.payment / recommendations),
+        own_over_recommended_following=if_recommended(
+            _ratio(by_agent[everyone - alone, agents], by_agent[everyone, agents])
         ),
-        own_over_recommended_own=_ratio(by_agent[0, agents], by_agent[alone, agents]),
+        own_over_recommended_own=if_recommended(
+            _ratio(by_agent[0, agents], by_agent[alone, agents])
+        ),
         agent_loss=agent_loss,
     )

@@ -92,9 +92,10 @@ def learning_curves(
                     shade = _EXACT_COLOUR if np.ptp(exact) == 0 else colour
                     axis.axhline(exact[chosen][0], color=shade, linestyle="--", linewidth=1.0)
             _dress(axis, panel, iterations)
-        # In the last panel, whose curves leave the corner free.
-        last = axes[len(panels) - 1]
-        _legend(last, any(panel.exact for panel in panels), len(groups) // len(names))
+        # In the last panel, whose curves leave the corner free, or in the room after it.
+        handles = axes[0].get_legend_handles_labels()
+        has_exact = any(panel.exact for panel in panels)
+        _legend(axes[-1], handles, has_exact, len(groups) // len(names))
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
         figure.savefig(path)
@@ -108,6 +109,8 @@ def _cycle(count: int) -> list[str]:
 def _draw_group(
     axis: Axes, iterations: np.ndarray, values: np.ndarray, colour: str, label: str
 ) -> None:
+    if np.isnan(values).all():
+        return  # what this group does not have
     mean = values.mean(axis=0)
     axis.plot(iterations, mean, color=colour, linewidth=1.4, label=label)
     if len(values) > 1:
@@ -129,8 +132,8 @@ def _dress(axis: Axes, panel: Panel, iterations: np.ndarray) -> None:
         axis.set_ylim(bottom=0.0)
 
 
-def _legend(axis: Axes, has_exact: bool, seeds: int) -> None:
-    handles, labels = axis.get_legend_handles_labels()
+def _legend(axis: Axes, curves: tuple[list[Any], list[str]], has_exact: bool, seeds: int) -> None:
+    handles, labels = curves
     if has_exact:
         (line,) = axis.plot([], [], color=_EXACT_COLOUR, linestyle="--", linewidth=1.0)
         handles.append(line)

@@ -174,11 +174,18 @@ def _fields(runs: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
 
 
 def summarise(values: np.ndarray) -> dict[str, Any]:
-    """Mean, 95% interval over runs, and every run's own value, of `[R]` values."""
+    """Mean, 95% interval over runs, and every run's own value, of `[R]` values.
+
+    What is not a number, as JSON has none, is None.
+    """
     low, high = interval(values)
     return {
-        "mean": float(np.mean(values)),
-        "ci_low": low,
-        "ci_high": high,
-        "per_run": [float(value) for value in values],
+        "mean": _number(float(np.mean(values))),
+        "ci_low": _number(low),
+        "ci_high": _number(high),
+        "per_run": [_number(float(value)) for value in values],
     }
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None

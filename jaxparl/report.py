@@ -198,7 +198,7 @@ def _cells(
 
 def _headline(metrics: Mapping[str, np.ndarray]) -> str:
     known = ((form, metrics[name]) for name, form in _HEADLINES.items() if name in metrics)
-    return "".join(f"  {form.format(np.mean(values))}" for form, values in known)
+    return "".join(f"  {form.format(np.nanmean(values))}" for form, values in known)
 
 
 def _clock(seconds: float) -> str:
