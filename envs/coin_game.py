@@ -118,13 +118,13 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
     The principal's reward is the social welfare, one agent's reward per term.
     """
 
-    num_outcomes = len(_STEPS)
+    num_outcomes: int = len(_STEPS)
     observed_actions = True
 
     def __init__(self, settings: Settings = Settings()):
         self.settings = settings
-        self.num_agents = settings.num_agents
-        self.is_solvable = settings.num_agents == coin_game_exact.NUM_AGENTS
+        self.num_agents: int = settings.num_agents
+        self.is_solvable: bool = settings.num_agents == coin_game_exact.NUM_AGENTS
 
     def __eq__(self, other: object) -> bool:
         # Equal settings are the same rules, so compiled steps are shared between instances.
