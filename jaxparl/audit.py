@@ -83,11 +83,11 @@ class Audit:
 
 def audit(env: Game, game_params: GameParams, offered: Offer) -> Audit:
     """What offers in every state, `[S, N]`, are worth, by dynamic programming."""
-    payments, action = offered.contract.payments, offered.recommendation
-    paid = jnp.take_along_axis(payments, action[..., None], axis=-1)[..., 0]
     return Audit(
-        values=env.play_values(game_params, action, paid),
-        best_responses=env.best_responses(game_params, action, payments),
+        values=play.followed_values(env, game_params, offered),
+        best_responses=env.best_responses(
+            game_params, offered.recommendation, offered.contract.payments
+        ),
     )
 
 

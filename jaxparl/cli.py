@@ -25,6 +25,7 @@ from jaxparl import report
 from jaxparl.checkpoint import save_weights
 from jaxparl.comparison import compile_comparison, entrants
 from jaxparl.config import Config, Rates
+from jaxparl.environment import Game
 from jaxparl.envs import REGISTRY, Entry
 from jaxparl.records import RunFolder
 from jaxparl.run_state import target_weights
@@ -161,7 +162,7 @@ def run(job: Job, runs: Sequence[RunId], folder: RunFolder) -> None:
     )
     _draw(folder.path / "figure.png", games, trained)
     if job.selection.validate:
-        _validate(job, runs, folder, trained)
+        _validate(config, env, runs, folder, trained)
     report.where(folder.path)
 
 
@@ -200,10 +201,11 @@ def _go(config: Config, sweep: Sweep, folder: RunFolder, what: str, name: str) -
     return _Outcome(iterations, curves, timing, history[-1].state)
 
 
-def _validate(job: Job, runs: Sequence[RunId], folder: RunFolder, trained: _Outcome) -> None:
-    env = REGISTRY[job.environment].environment(job.settings)
-    sweep = compile_comparison(job.config, env, runs, trained.state)
-    validated = _go(job.config, sweep, folder, "validating", "validation")
+def _validate(
+    config: Config, env: Game, runs: Sequence[RunId], folder: RunFolder, trained: _Outcome
+) -> None:
+    sweep = compile_comparison(config, env, runs, trained.state)
+    validated = _go(config, sweep, folder, "validating", "validation")
     schemes = [entrant.scheme for entrant in entrants(runs)]
     folder.write_comparison(schemes, validated.curves, validated.timing)
     report.closing_table(

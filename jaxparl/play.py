@@ -13,7 +13,7 @@ from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.lockstep import Learner
 from jaxparl.run_state import Weights
-from jaxparl.types import Offer, PyTree
+from jaxparl.types import Offer, PlayValue, PyTree
 
 # Boards of a large game, all at once, would not fit into a cache.
 _STATES_AT_ONCE = 2048
@@ -35,6 +35,13 @@ def learned_offers(
         return lockstep.offer(learner, game_params, rates, weights, game, all_follow)
 
     return in_every_state(learner.env, offer)
+
+
+def followed_values(env: Game, game_params: GameParams, offered: Offer) -> PlayValue:
+    """What an episode brings, exactly, where several agents follow offers `[S, N]`."""
+    payments, action = offered.contract.payments, offered.recommendation
+    paid = jnp.take_along_axis(payments, action[..., None], axis=-1)[..., 0]
+    return env.play_values(game_params, action, paid)
 
 
 class Episode(NamedTuple):

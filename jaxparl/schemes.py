@@ -63,9 +63,7 @@ def followed_play(
 ) -> PlayValue:
     """What an episode brings, exactly, in which all follow a principal of several agents."""
     offered = play.learned_offers(learner, game_params, rates, weights)
-    action = offered.recommendation
-    paid = jnp.take_along_axis(offered.contract.payments, action[..., None], axis=-1)[..., 0]
-    return learner.env.play_values(game_params, action, paid)
+    return play.followed_values(learner.env, game_params, offered)
 
 
 def compared(
