@@ -83,11 +83,10 @@ class Audit:
 
 def audit(env: Game, game_params: GameParams, offered: Offer) -> Audit:
     """What offers in every state, `[S, N]`, are worth, by dynamic programming."""
+    action = offered.recommendation
     return Audit(
-        values=play.followed_values(env, game_params, offered),
-        best_responses=env.best_responses(
-            game_params, offered.recommendation, offered.contract.payments
-        ),
+        values=env.play_values(game_params, action, play.asked_payments(offered)),
+        best_responses=env.best_responses(game_params, action, offered.contract.payments),
     )
 
 

@@ -83,7 +83,8 @@ def compile_comparison(
 
     def enter(game_params: GameParams, rates: Rates, weights: Weights) -> Terms:
         """What the agents face under each scheme, `[K, ...]`."""
-        followed = schemes.followed_play(validator.learner, game_params, rates, weights)
+        principal = schemes.freeze(validator.learner, game_params, rates, weights)
+        followed = schemes.followed_play(env, game_params, principal)
         each = [
             schemes.compared(env, game_params, followed, nudge)[name]
             for name, nudge in _SCHEMES.values()
@@ -92,7 +93,7 @@ def compile_comparison(
             lambda *values: jnp.stack([jnp.float32(value) for value in values]), *each
         )
         same = jax.tree.map(
-            lambda leaf: jnp.stack([jnp.asarray(leaf)] * len(each)), (game_params, rates, weights)
+            lambda leaf: jnp.stack([jnp.asarray(leaf)] * len(each)), (game_params, rates, principal)
         )
         return Terms(*same, scheme=scheme)
 

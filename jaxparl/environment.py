@@ -68,7 +68,7 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     #: and the least payment has a closed form.
     observed_actions: bool = False
     #: True where the game can be solved exactly: `tabular`, `tabular_states` and `horizon` for one
-    #: agent, `tabular_states` and the four solutions at the end of this class for several.
+    #: agent; `tabular_states`, `state_index` and the four solutions below for several.
     is_solvable: bool = False
 
     @property
@@ -106,6 +106,10 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
 
     def tabular_states(self) -> TState:
         """The states of the exact table, with a leading axis S."""
+        raise NotImplementedError(f"{self.name} has no exact table")
+
+    def state_index(self, state: TState) -> jax.Array:
+        """`[]` int32, the place of a state in `tabular_states`."""
         raise NotImplementedError(f"{self.name} has no exact table")
 
     @property

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxparl import play, schemes
-from jaxparl.lockstep import Learner
+from jaxparl.environment import Game
 from jaxparl.schemes import Terms
 from jaxparl.types import PlayValue, PyTree
 
@@ -61,28 +61,25 @@ class Mixes(NamedTuple):
     follows: jax.Array
 
 
-def mixes(
-    learner: Learner, terms: Terms, own_policy: Callable[[PyTree, jax.Array], jax.Array]
-) -> Mixes:
+def mixes(env: Game, terms: Terms, own_policy: Callable[[PyTree, jax.Array], jax.Array]) -> Mixes:
     """Writes out the mixes, given `own_policy(game, recommendation [N]) -> action [N]`.
 
     What an agent that does not follow does is its own greedy action, given the recommendation; it
     may be the recommended one, and is then paid. Without a principal all do as they like.
     """
-    agents = jnp.arange(learner.env.num_agents)
-    follow_sets = (jnp.arange(2**learner.env.num_agents)[:, None] >> agents) % 2 == 1
+    follow_sets = schemes.follow_sets(env.num_agents)
 
     def of_state(game: PyTree) -> Mixes:
-        recommendation = schemes.recommended(learner, terms, game)
+        recommendation = schemes.recommended(env, terms, game)
         own = own_policy(game, recommendation)
         can_follow = recommendation != schemes.NO_ACTION
         action = jnp.where(follow_sets & can_follow, recommendation, own)
         # over M
         paid = jax.vmap(schemes.paid, (None, None, None, None, 0))
-        payment = paid(learner, terms, game, recommendation, action)
+        payment = paid(env, terms, game, recommendation, action)
         return Mixes(action, payment, action == recommendation)
 
-    by_state = play.in_every_state(learner.env, of_state)
+    by_state = play.in_every_state(env, of_state)
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), by_state)
 
 
@@ -92,14 +89,14 @@ def _ratio(own: jax.Array, recommended: jax.Array) -> jax.Array:
 
 
 def evaluate(
-    learner: Learner,
+    env: Game,
     terms: Terms,
     own_policy: Callable[[PyTree, jax.Array], jax.Array],
     agent_loss: jax.Array,
 ) -> ValidationMetrics:
     """Computes the panels for `own_policy(game, recommendation [N]) -> action [N]`."""
-    env, params = learner.env, terms.game_params
-    mixed = mixes(learner, terms, own_policy)
+    params = terms.game_params
+    mixed = mixes(env, terms, own_policy)
 
     def play_out(mix: Mixes) -> PlayValue:
         return env.play_values(params, mix.action, mix.payment)

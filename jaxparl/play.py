@@ -13,7 +13,7 @@ from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.lockstep import Learner
 from jaxparl.run_state import Weights
-from jaxparl.types import Offer, PlayValue, PyTree
+from jaxparl.types import Offer, PyTree
 
 # Boards of a large game, all at once, would not fit into a cache.
 _STATES_AT_ONCE = 2048
@@ -37,11 +37,10 @@ def learned_offers(
     return in_every_state(learner.env, offer)
 
 
-def followed_values(env: Game, game_params: GameParams, offered: Offer) -> PlayValue:
-    """What an episode brings, exactly, where several agents follow offers `[S, N]`."""
-    payments, action = offered.contract.payments, offered.recommendation
-    paid = jnp.take_along_axis(payments, action[..., None], axis=-1)[..., 0]
-    return env.play_values(game_params, action, paid)
+def asked_payments(offered: Offer) -> jax.Array:
+    """What following pays, `[..., N]`: the payment for the recommendation, an observed action."""
+    asked = offered.recommendation[..., None]
+    return jnp.take_along_axis(offered.contract.payments, asked, axis=-1)[..., 0]
 
 
 class Episode(NamedTuple):

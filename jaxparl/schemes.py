@@ -42,28 +42,62 @@ class Scheme:
 
 
 @struct.dataclass
+class FrozenPrincipal:
+    """All that a principal which learns no more will ever say: a table, so that nobody asks twice.
+
+    Attributes:
+      recommendation: `[S, N]` int8, the actions that it asks for.
+      payment: `[S, M, N]`, what each agent is paid for its recommended action where exactly the
+        agents of set m follow; see `follow_sets`.
+    """
+
+    recommendation: jax.Array
+    payment: jax.Array
+
+
+@struct.dataclass
 class Terms:
     """What black-box agents face and cannot change: the game, and who pays in it.
 
     Attributes:
       game_params: the game.
-      rates: the principal's, and those that the agents learn with.
-      weights: the principal's, frozen.
+      rates: those that the agents learn with.
+      principal: what it asks for and pays.
       scheme: which of its contracts are in force, and what is paid beside them.
     """
 
     game_params: GameParams
     rates: Rates
-    weights: Weights
+    principal: FrozenPrincipal
     scheme: Scheme
 
 
-def followed_play(
+def follow_sets(num_agents: int) -> jax.Array:
+    """`[M, N]` bool, all sets of agents that may follow, M = 2^N: bit i of m is agent i's."""
+    return (jnp.arange(2**num_agents)[:, None] >> jnp.arange(num_agents)) % 2 == 1
+
+
+def freeze(
     learner: Learner, game_params: GameParams, rates: Rates, weights: Weights
-) -> PlayValue:
+) -> FrozenPrincipal:
+    """Writes a trained principal out, state by state."""
+    sets = follow_sets(learner.env.num_agents)
+    offers = jax.vmap(lockstep.offer, (None, None, None, None, None, 0))  # over M
+
+    def of_state(game: PyTree) -> FrozenPrincipal:
+        offered = offers(learner, game_params, rates, weights, game, sets)
+        return FrozenPrincipal(
+            # The same whoever follows.
+            recommendation=offered.recommendation[0].astype(jnp.int8),
+            payment=play.asked_payments(offered),
+        )
+
+    return play.in_every_state(learner.env, of_state)
+
+
+def followed_play(env: Game, game_params: GameParams, principal: FrozenPrincipal) -> PlayValue:
     """What an episode brings, exactly, in which all follow a principal of several agents."""
-    offered = play.learned_offers(learner, game_params, rates, weights)
-    return play.followed_values(learner.env, game_params, offered)
+    return env.play_values(game_params, principal.recommendation, principal.payment[:, -1])
 
 
 def compared(
@@ -94,18 +128,15 @@ def compared(
     }
 
 
-def recommended(learner: Learner, terms: Terms, game: PyTree) -> jax.Array:
+def recommended(env: Game, terms: Terms, game: PyTree) -> jax.Array:
     """`[N]` int, the actions asked for in one state; `NO_ACTION` where there is no principal."""
-    all_follow = jnp.ones(learner.env.num_agents, bool)
-    offered = lockstep.offer(
-        learner, terms.game_params, terms.rates, terms.weights, game, all_follow
-    )
     is_in_force = jnp.asarray(terms.scheme.contract_weight) > 0
-    return jnp.where(is_in_force, offered.recommendation, NO_ACTION)
+    asked = terms.principal.recommendation[env.state_index(game)].astype(jnp.int32)
+    return jnp.where(is_in_force, asked, NO_ACTION)
 
 
 def paid(
-    learner: Learner, terms: Terms, game: PyTree, recommendation: jax.Array, action: jax.Array
+    env: Game, terms: Terms, game: PyTree, recommendation: jax.Array, action: jax.Array
 ) -> jax.Array:
     """`[N]`, what the principal pays for actions `[N]` in one state, nudges included.
 
@@ -113,9 +144,9 @@ def paid(
     which of them followed. Nobody else gets anything.
     """
     follows = action == recommendation
-    offered = lockstep.offer(learner, terms.game_params, terms.rates, terms.weights, game, follows)
-    payments = jnp.take_along_axis(offered.contract.payments, action[:, None], axis=-1)[:, 0]
-    return follows * (terms.scheme.contract_weight * payments + terms.scheme.nudge)
+    members = jnp.sum(follows << jnp.arange(env.num_agents))
+    payment = terms.principal.payment[env.state_index(game), members]
+    return follows * (terms.scheme.contract_weight * payment + terms.scheme.nudge)
 
 
 def total_rewards(scheme: Scheme, agent_reward: jax.Array, payment: jax.Array) -> jax.Array:

@@ -31,7 +31,7 @@ class Validator(NamedTuple):
     """Everything that is fixed while the loop runs.
 
     Attributes:
-      learner: what the principal was trained as; it makes the offers.
+      learner: what the principal was trained as; its game and its sampler are the agents' too.
       agent: the black-box agents' functions; their bits `[N, A]` are the recommended actions,
         one-hot, and their Q-values those of what they are rewarded, payments included.
     """
@@ -141,7 +141,7 @@ def iterate(
     q_of = jax.vmap(q_values, (None, None, None, 0, 0))
 
     # Recommend; agents do what they think best, or explore.
-    recommendation = recommend(learner, terms, state.game)
+    recommendation = recommend(learner.env, terms, state.game)
     q = q_of(validator, terms, state.agent.params, state.game, recommendation)
     wanted = jnp.argmax(q, axis=-1)
     explores, action = lockstep.explore(learner, terms.rates, state, key_explore, wanted, iteration)
@@ -152,7 +152,7 @@ def iterate(
         learner, game_params, key_step, state.game, action, follows
     )
     pay = jax.vmap(schemes.paid, (None, None, 0, 0, 0))  # over E
-    payment = pay(learner, terms, state.game, recommendation, action)
+    payment = pay(learner.env, terms, state.game, recommendation, action)
     total = jax.vmap(schemes.total_rewards, (None, 0, 0))  # over E
     reward = total(terms.scheme, transition.agent_reward, payment)
     transition = dataclasses.replace(transition, agent_reward=reward)
@@ -162,9 +162,9 @@ def iterate(
     batch = replay.take(ring, index)
 
     # Learn: what the next state is worth depends on what will be recommended there.
-    ahead = recommend(learner, terms, batch.next_state)
+    ahead = recommend(learner.env, terms, batch.next_state)
     q_next = q_of(validator, terms, state.agent.target_params, batch.next_state, ahead)
-    told = recommend(learner, terms, batch.state)
+    told = recommend(learner.env, terms, batch.state)
     agent, loss, error = validator.agent.update(
         state.agent,
         jax.vmap(learner.env.get_obs, (0, None))(batch.state, game_params),  # over B
@@ -218,7 +218,7 @@ def validate_chunk(
         q = q_values(validator, terms, state.agent.target_params, game, recommendation)
         return jnp.argmax(q, axis=-1)
 
-    return state, panels.evaluate(validator.learner, terms, own_policy, jnp.mean(losses))
+    return state, panels.evaluate(validator.learner.env, terms, own_policy, jnp.mean(losses))
 
 
 def make_validate(
@@ -238,7 +238,8 @@ def make_validate(
     def validate(
         key: jax.Array, weights: Weights, rates: Rates, scheme: Scheme
     ) -> ValidationResult:
-        terms = Terms(env_params, rates, weights, scheme)
+        principal = schemes.freeze(validator.learner, env_params, rates, weights)
+        terms = Terms(env_params, rates, principal, scheme)
 
         def chunk(state: ValidationState, index: jax.Array):
             return validate_chunk(validator, terms, state, index)

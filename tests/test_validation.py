@@ -48,6 +48,7 @@ LEARNER = VALIDATOR.learner
 # Over S, or over what a ring holds.
 recommended = jax.jit(jax.vmap(schemes.recommended, (None, None, 0)), static_argnums=0)
 paid = jax.jit(jax.vmap(schemes.paid, (None, None, 0, 0, 0)), static_argnums=0)
+freeze = jax.jit(schemes.freeze, static_argnums=0)
 
 
 def weights_of(seed: int) -> run_state.Weights:
@@ -57,7 +58,7 @@ def weights_of(seed: int) -> run_state.Weights:
 
 
 def terms(scheme: Scheme = PRINCIPAL) -> Terms:
-    return Terms(PARAMS, RATES, weights_of(0), scheme)
+    return Terms(PARAMS, RATES, freeze(LEARNER, PARAMS, RATES, weights_of(0)), scheme)
 
 
 def assert_same(one, other, tolerance: float = 0.0) -> None:
@@ -82,7 +83,7 @@ def evaluate():
     """The panels of a policy, `(terms, policy) -> metrics`, compiled once for each policy."""
 
     def of_policy(facing: Terms, policy) -> panels.ValidationMetrics:
-        return panels.evaluate(LEARNER, facing, policy, jnp.float32(7))
+        return panels.evaluate(ENV, facing, policy, jnp.float32(7))
 
     return jax.jit(of_policy, static_argnums=1)
 
@@ -122,14 +123,14 @@ def test_only_those_who_follow_are_paid_by_the_contract_for_what_the_others_did(
     facing, states = terms(), ENV.tabular_states()
     offers = jax.jit(jax.vmap(lockstep.offer, (None, None, None, None, 0, None)), static_argnums=0)
     offered = {
-        follows: offers(LEARNER, PARAMS, RATES, facing.weights, states, jnp.array(follows))
+        follows: offers(LEARNER, PARAMS, RATES, weights_of(0), states, jnp.array(follows))
         for follows in FOLLOW_SETS
     }
     asked = np.asarray(offered[True, True].recommendation)
-    np.testing.assert_array_equal(recommended(LEARNER, facing, states), asked)
+    np.testing.assert_array_equal(recommended(ENV, facing, states), asked)
     for follows, offer in offered.items():
         action = np.where(follows, asked, (asked + 1) % 4)
-        found = paid(LEARNER, facing, states, asked, action)
+        found = paid(ENV, facing, states, asked, action)
         for agent in range(2):
             contract = np.asarray(offer.contract.payments)[np.arange(len(asked)), agent]
             least = contract[np.arange(len(asked)), asked[:, agent]] + 0.03
@@ -141,9 +142,9 @@ def test_only_those_who_follow_are_paid_by_the_contract_for_what_the_others_did(
 
 def test_a_share_of_the_contracts_may_be_paid():
     states = ENV.tabular_states()
-    asked = recommended(LEARNER, terms(), states)
+    asked = recommended(ENV, terms(), states)
     full, half = (
-        paid(LEARNER, terms(Scheme(contract_weight=weight)), states, asked, asked)
+        paid(ENV, terms(Scheme(contract_weight=weight)), states, asked, asked)
         for weight in (1.0, 0.5)
     )
     assert np.max(full) > 0.1
@@ -152,17 +153,17 @@ def test_a_share_of_the_contracts_may_be_paid():
 
 def test_without_a_principal_nothing_is_recommended_told_or_paid():
     facing, states = terms(Scheme(nudge=0.5)), ENV.tabular_states()
-    asked = recommended(LEARNER, facing, states)
+    asked = recommended(ENV, facing, states)
     assert np.all(asked == schemes.NO_ACTION)
     assert not jax.nn.one_hot(asked, 4).any()
     for action in range(4):
         done = jnp.full_like(asked, action)
-        assert not paid(LEARNER, facing, states, asked, done).any()
+        assert not paid(ENV, facing, states, asked, done).any()
 
 
 def test_a_nudge_is_worth_its_share_of_the_welfare_if_all_follow(evaluate):
     weights = weights_of(0)
-    followed = schemes.followed_play(LEARNER, PARAMS, RATES, weights)
+    followed = schemes.followed_play(ENV, PARAMS, freeze(LEARNER, PARAMS, RATES, weights))
     offered = play.learned_offers(LEARNER, PARAMS, RATES, weights)
     assert_same(followed, audit(ENV, PARAMS, offered).values, 1e-5)
     for share in (0.0, 0.1):
@@ -191,9 +192,9 @@ def test_the_panels_are_what_sampled_episodes_bring(evaluate):
 
     def episode(follow_set, key):
         def step(game, key):
-            asked = schemes.recommended(LEARNER, facing, game)
+            asked = schemes.recommended(ENV, facing, game)
             action = jnp.where(follow_set, asked, partly_follow(game, asked))
-            payment = schemes.paid(LEARNER, facing, game, asked, action)
+            payment = schemes.paid(ENV, facing, game, asked, action)
             _, _, reward, *_, info = ENV.step(key, game, action, PARAMS)
             return info["next_state"], (reward, payment, action == asked)
 
@@ -239,11 +240,11 @@ def test_what_is_stored_is_what_was_paid(validate_chunk):
     facing = terms(Scheme(contract_weight=1.0, proportion=0.5, nudge=0.03))
     state, _ = validate_chunk(facing, validation.init(VALIDATOR, facing, jax.random.key(3)), 0)
     ring = jax.tree.map(lambda leaf: leaf[: 20 * CONFIG.num_envs], state.replay)
-    asked = recommended(LEARNER, facing, ring.state)
+    asked = recommended(ENV, facing, ring.state)
     np.testing.assert_array_equal(ring.follows, ring.action == asked)
     assert 0 < np.mean(ring.follows) < 1
     plain = ring.principal_reward  # of the Coin Game: what each agent gets without payments
-    payment = paid(LEARNER, facing, ring.state, asked, ring.action)
+    payment = paid(ENV, facing, ring.state, asked, ring.action)
     expected = plain + 0.5 * plain[:, ::-1] + payment
     np.testing.assert_allclose(ring.agent_reward, expected, atol=1e-5)
 
@@ -292,7 +293,7 @@ def test_chunk_by_chunk_is_the_whole(validate, validate_chunk):
     state = validation.init(VALIDATOR, facing, jax.random.key(5))
     for index in range(2):
         state, metrics = validate_chunk(facing, state, index)
-    whole = validate(jax.random.key(5), facing.weights, RATES, PRINCIPAL)
+    whole = validate(jax.random.key(5), weights_of(0), RATES, PRINCIPAL)
     assert_same(whole.params, state.agent.target_params, 1e-5)
     assert_same(jax.tree.map(lambda leaf: leaf[-1], whole.metrics), metrics, 1e-5)
 
