@@ -23,13 +23,14 @@ from gymnax.environments import spaces
 from jax.typing import ArrayLike
 
 from jaxparl.environment import GameParams, PrincipalAgentEnvironment, Resolution
-from jaxparl.envs import coin_game_exact
+from jaxparl.envs import coin_game_exact, coin_game_picture
 from jaxparl.types import PlayValue
 
 MIN_GRID, MAX_GRID = 2, 15
 
 SharedCoin = Literal["one", "all"]
 NewCoin = Literal["alternating", "random"]
+View = Literal["board", "centred"]
 
 # Row and column of a step right, left, down and up.
 _STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
@@ -47,6 +48,9 @@ class Settings:
         draw, or all of them.
       new_coin: the colour of the next coin: that of the agent after the last one's owner, or
         that of any agent, uniformly.
+      view: what agents see: the `board` as it lies, as in the paper, or `centred`, each from where
+        it stands. On a torus nothing depends on where one stands, so a centred view leaves out
+        nothing that matters, and C times fewer views are to be told apart.
     """
 
     grid_size: int = 7
@@ -54,6 +58,7 @@ class Settings:
     num_agents: int = 2
     shared_coin: SharedCoin = "one"
     new_coin: NewCoin = "alternating"
+    view: View = "board"
 
     def __post_init__(self) -> None:
         if not isinstance(self.grid_size, int) or not MIN_GRID <= self.grid_size <= MAX_GRID:
@@ -73,6 +78,7 @@ class Settings:
         for name, choices in (
             ("shared_coin", get_args(SharedCoin)),
             ("new_coin", get_args(NewCoin)),
+            ("view", get_args(View)),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(
@@ -120,6 +126,7 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
 
     num_outcomes: int = len(_STEPS)
     observed_actions = True
+    can_draw = True
 
     def __init__(self, settings: Settings = Settings()):
         self.settings = settings
@@ -220,18 +227,40 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         Where several others share a cell their plane counts them.
         """
         del params, key
-        size = self.settings.grid_size
-        stands = jax.nn.one_hot(state.agents, self.num_cells)  # [N, C]
-        coin = jax.nn.one_hot(state.coin, self.num_cells)
-        is_own = (jnp.arange(self.num_agents) == state.colour)[:, None]
-        planes = (stands, stands.sum(axis=0) - stands, is_own * coin, ~is_own * coin)
+        size, agents = self.settings.grid_size, jnp.arange(self.num_agents)
+        origin = state.agents if self.settings.view == "centred" else jnp.zeros_like(state.agents)
+        stands = jax.nn.one_hot(self._seen(state.agents, origin[:, None]), self.num_cells)
+        coin = jax.nn.one_hot(self._seen(state.coin, origin), self.num_cells)
+        oneself = stands[agents, agents]  # stands: [N, N, C], by who sees and who is seen
+        is_own = (agents == state.colour)[:, None]
+        planes = (oneself, stands.sum(axis=1) - oneself, is_own * coin, ~is_own * coin)
         return jnp.stack(planes, axis=-1).reshape(self.num_agents, size, size, 4)
+
+    def _seen(self, cell: jax.Array, origin: jax.Array) -> jax.Array:
+        """The number of a cell if `origin` were number 0."""
+        size = self.settings.grid_size
+        row, column = (
+            (of_cell - of_origin) % size
+            for of_cell, of_origin in zip(
+                jnp.divmod(cell, size), jnp.divmod(origin, size), strict=True
+            )
+        )
+        return row * size + column
 
     def observation_space(self, params: CoinParams | None = None) -> spaces.Box:
         """`[H, W, 4]`, of one agent."""
         del params
         size = self.settings.grid_size
         return spaces.Box(0.0, float(self.num_agents - 1), (size, size, 4), jnp.float32)
+
+    @property
+    def action_labels(self) -> tuple[str, ...]:
+        """Arrows."""
+        return ("→", "←", "↓", "↑")
+
+    def draw(self, axes: Any, state: CoinState) -> None:
+        """The board: agents are discs with their number, the coin is a ring of its colour."""
+        coin_game_picture.draw(axes, self.settings.grid_size, state)
 
     # --- The states, enumerated ---------------------------------------------------------------
 

@@ -67,12 +67,15 @@ def make_agent(config: Config, env: Game, num_bits: int) -> Agent:
         observation: jax.Array,
         bits: jax.Array,
         batch: Transition,
-        importance: jax.Array,
+        weight: jax.Array,
         next_value: jax.Array,
         discount: ArrayLike,
         rates: Rates,
     ) -> tuple[PlayerState, jax.Array, jax.Array]:
-        """Takes a step, and returns the loss and every agent's error `[B, N]` from before it."""
+        """Takes a step; returns the loss and every agent's error `[B, N]` from before it.
+
+        `weight` `[B, N]` is what each error counts.
+        """
 
         def loss(params):
             outputs = network.apply(params, observation, bits)
@@ -81,7 +84,7 @@ def make_agent(config: Config, env: Game, num_bits: int) -> Agent:
             error = errors(
                 outputs, batch.action, batch.outcome, batch.agent_reward, next_value, discount
             )
-            penalties = importance[:, None] * jnp.sum(penalty(error), axis=-1)
+            penalties = weight * jnp.sum(penalty(error), axis=-1)
             return jnp.mean(penalties), jnp.sum(jnp.abs(error), axis=-1)
 
         return players.gradient_step(state, optimizer(rates), loss)

@@ -15,13 +15,13 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import run_state, schemes, sweep, validation
-from jaxparl.config import Config, Rates
-from jaxparl.environment import Game, GameParams
+from jaxparl import schemes, sweep, validation
+from jaxparl.config import Config
+from jaxparl.environment import Game
 from jaxparl.panels import ValidationMetrics
 from jaxparl.run_state import Weights
 from jaxparl.schemes import Terms
-from jaxparl.sweep import RunId, Sweep, SweepState
+from jaxparl.sweep import RunId, Sweep
 from jaxparl.validation import ValidationState
 
 #: What a nudge is worth, as a share of the welfare that the principal reaches; the paper's.
@@ -63,7 +63,7 @@ def entrants(runs: Sequence[RunId]) -> list[Entrant]:
 
 
 def compile_comparison(
-    config: Config, env: Game, runs: Sequence[RunId], trained: SweepState, lanes: int | None = None
+    config: Config, env: Game, runs: Sequence[RunId], weights: Weights, lanes: int | None = None
 ) -> Sweep:
     """Compiles the validation of trained runs under every scheme, and sets it up.
 
@@ -73,16 +73,20 @@ def compile_comparison(
       config: of the training; black boxes learn with the same settings.
       env: the game.
       runs: which runs were trained.
-      trained: the last state of their sweep; it is left as it is.
+      weights: theirs, `[R, ...]`, see `run_state.target_weights`.
       lanes: see `sweep.spread`.
 
     Raises:
-      ValueError: the game cannot be validated, see `validation.make_validator`.
+      ValueError: the game cannot be validated, see `validation.make_validator`, or the weights
+        are of another game.
     """
     validator = validation.make_validator(config, env)
+    validation.check_principal(validator, jax.tree.map(lambda leaf: leaf[0], weights))
+    rates = jax.tree.map(jnp.float32, config.rates)
 
-    def enter(game_params: GameParams, rates: Rates, weights: Weights) -> Terms:
+    def enter(game: jax.Array, weights: Weights) -> Terms:
         """What the agents face under each scheme, `[K, ...]`."""
+        game_params = sweep.draw_game(env, game)
         principal = schemes.freeze(validator.learner, game_params, rates, weights)
         followed = schemes.followed_play(env, game_params, principal)
         each = [
@@ -111,10 +115,9 @@ def compile_comparison(
     start = time.perf_counter()
     names = entrants(runs)
     layout = sweep.spread(len(names), lanes)
-    kept = (trained.game_params, trained.rates, run_state.target_weights(trained.run))
-    # Off the devices of the training, whose number is another.
-    kept = jax.device_get(jax.tree.map(lambda leaf: leaf[: len(runs)], kept))
-    terms = jax.jit(lambda kept: jax.lax.map(lambda run: enter(*run), kept))(kept)  # over runs
+    games = jnp.asarray([run.game for run in runs])
+    # over runs
+    terms = jax.jit(lambda *kept: jax.lax.map(lambda run: enter(*run), kept))(games, weights)
     rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[layout.rows], terms)
     numbers = jnp.asarray([name[1:] for name in names])[layout.rows]
     state = jax.jit(jax.vmap(init_run), out_shardings=layout.place)(rows, numbers)  # over R

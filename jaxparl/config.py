@@ -54,8 +54,10 @@ class Rates:
             "alpha",
         ):
             _check(name, getattr(self, name), lambda x: 0 < x < math.inf, "> 0")
-        for name in ("epsilon", "epsilon_final", "follow_share"):
+        for name in ("epsilon", "epsilon_final"):
             _check(name, getattr(self, name), lambda x: 0 <= x <= 1, "between 0 and 1")
+        # Contracts are priced for agents that follow: somebody has to.
+        _check("follow_share", self.follow_share, lambda x: 0 < x <= 1, "> 0 and at most 1")
         _check("nudge", self.nudge, lambda x: 0 <= x < math.inf, ">= 0")
 
 

@@ -70,6 +70,8 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     #: True where the game can be solved exactly: `tabular`, `tabular_states` and `horizon` for one
     #: agent; `tabular_states`, `state_index` and the four solutions below for several.
     is_solvable: bool = False
+    #: True where `draw` shows a state.
+    can_draw: bool = False
 
     @property
     def default_params(self) -> TParams:
@@ -134,6 +136,15 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     def best_responses(self, params: TParams, actions: jax.Array, payments: jax.Array) -> jax.Array:
         """`[N]`, the most each can get, paid `payments` `[S, N, A]`, if the others follow."""
         raise NotImplementedError(f"{self.name} has no exact solutions")
+
+    @property
+    def action_labels(self) -> tuple[str, ...]:
+        """What the actions are called where an episode is shown."""
+        return tuple(str(action) for action in range(self.num_actions))
+
+    def draw(self, axes: Any, state: TState) -> None:
+        """Draws one state on empty axes of matplotlib; agent i in the i-th colour of its cycle."""
+        raise NotImplementedError(f"{self.name} cannot be drawn")
 
     def step_env(
         self, key: jax.Array, state: TState, action: Any, params: TParams

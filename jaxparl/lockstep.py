@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from jaxparl import replay
+from jaxparl import players, replay
 from jaxparl.agent import Agent, make_agent
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
@@ -54,7 +53,8 @@ def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array
     observations, games = jax.vmap(env.reset_env, (0, None))(keys_game, game_params)  # over E
     observation, game = jax.tree.map(lambda leaf: leaf[0], (observations, games))
     index, real = jnp.zeros(env.num_agents, jnp.int32), jnp.zeros(env.num_agents, jnp.float32)
-    blank = Transition(game, index, index, index > 0, real, real, game, jnp.float32(0.0))
+    no = index > 0
+    blank = Transition(game, index, index, no, no, real, real, game, jnp.float32(0.0))
     agent = learner.agent.init(key_agent, observation, rates)
     return RunState(
         key=key_run,
@@ -77,6 +77,15 @@ def others_follow(follows: jax.Array) -> jax.Array:
     # The next agent first, then the one after: the order is the same from everybody's side.
     others = (jnp.arange(num_agents)[:, None] + jnp.arange(1, num_agents)) % num_agents
     return follows[others].astype(jnp.float32)
+
+
+def as_conditioned(explores: jax.Array) -> jax.Array:
+    """`[N]`, 1 where none of the others explored, else 0.
+
+    Agent i's Q-values are those of a game in which the others do what f_{-i} says. A step in which
+    another one acted at random was not of that game.
+    """
+    return 1.0 - jnp.max(others_follow(explores), axis=-1, initial=0.0)
 
 
 def offer(
@@ -145,6 +154,7 @@ def step_games(
     key: jax.Array,
     game: PyTree,
     action: jax.Array,
+    wanted: jax.Array,
     follows: jax.Array,
 ) -> tuple[PyTree, jax.Array, Transition]:
     """Steps every environment, `[E]`: the states to go on from, what ended, what to store."""
@@ -159,6 +169,7 @@ def step_games(
             action=action,
             outcome=info["outcome"],
             follows=follows,
+            explores=action != wanted,
             agent_reward=agent_reward,
             principal_reward=info["principal_reward"],
             next_state=info["next_state"],
@@ -188,7 +199,9 @@ def iterate(
     explores, action = explore(learner, rates, state, key_explore, wanted, iteration)
 
     # Step the games, store, and sample.
-    game, ends, transition = step_games(learner, game_params, key_step, state.game, action, follows)
+    game, ends, transition = step_games(
+        learner, game_params, key_step, state.game, action, wanted, follows
+    )
     ring = replay.add(state.replay, transition, iteration)
     sampler = learner.sampler.add(state.sampler, iteration)
     index, importance = learner.sampler.draw(sampler, key_sample, iteration)
@@ -217,7 +230,7 @@ def iterate(
         observation,
         bits(batch.follows),
         batch,
-        importance,
+        importance[:, None] * jax.vmap(as_conditioned)(batch.explores),  # over B
         agent_next,
         discount,
         rates,
@@ -256,28 +269,18 @@ def iterate(
 def move_targets(learner: Learner, state: RunState, iteration: jax.Array | int) -> RunState:
     """Every `target_interval` iterations, here: after `iteration`, the targets follow.
 
-    With a window of 0 they become a copy of the online weights, as in the paper. Otherwise they
-    are an average that grows with progress, to the window's share of all iterations in the end.
     Where the principal is all but indifferent between two actions, its recommendation would flip
     from copy to copy, and with it the agent's value of that state, which the contracts before it
     are made of. So it recommends by averages, of its own weights and of the agents'; the agents
     value and are paid by their latest copy, and adapt.
     """
     config = learner.config
-    progress = (iteration + 1) / config.iterations
-
-    def moved(target: PyTree, online: PyTree, window: float) -> PyTree:
-        updates = window * progress * (iteration + 1) / config.target_interval
-        return optax.incremental_update(online, target, 1.0 / jnp.maximum(updates, 1.0))
-
-    agent, principal, slow = state.agent, state.principal, config.principal_target_window
+    slow = config.principal_target_window
     return dataclasses.replace(
         state,
-        agent=dataclasses.replace(
-            agent, target_params=moved(agent.target_params, agent.params, config.target_window)
+        agent=players.move_target(config, state.agent, config.target_window, iteration),
+        agent_average=players.moved(
+            config, state.agent_average, state.agent.params, slow, iteration
         ),
-        agent_average=moved(state.agent_average, agent.params, slow),
-        principal=dataclasses.replace(
-            principal, target_params=moved(principal.target_params, principal.params, slow)
-        ),
+        principal=players.move_target(config, state.principal, slow, iteration),
     )

@@ -67,7 +67,7 @@ def mixes(env: Game, terms: Terms, own_policy: Callable[[PyTree, jax.Array], jax
     What an agent that does not follow does is its own greedy action, given the recommendation; it
     may be the recommended one, and is then paid. Without a principal all do as they like.
     """
-    follow_sets = schemes.follow_sets(env.num_agents)
+    follow_sets = play.follow_sets(env.num_agents)
 
     def of_state(game: PyTree) -> Mixes:
         recommendation = schemes.recommended(env, terms, game)

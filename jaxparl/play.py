@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxparl import lockstep
 from jaxparl.config import Rates
@@ -25,14 +27,36 @@ def in_every_state(env: Game, of_state: Callable[[PyTree], PyTree]) -> PyTree:
     return jax.lax.map(of_state, env.tabular_states(), batch_size=_STATES_AT_ONCE)
 
 
+def follow_sets(num_agents: int) -> np.ndarray:
+    """`[M, N]` bool, all sets of agents that may follow, M = 2^N: bit i of m is agent i's."""
+    return (np.arange(2**num_agents)[:, None] >> np.arange(num_agents)) % 2 == 1
+
+
+def standing_offer(
+    learner: Learner, game_params: GameParams, rates: Rates, weights: Weights, game: PyTree
+) -> Offer:
+    """What a trained principal offers in one state, to stand whatever the others do.
+
+    Each agent is paid the largest of its contracts over f_{-i}: whether it follows is then not a
+    question of who else will (section 5.2 of the paper asks for dominant strategies).
+    """
+    sets = follow_sets(learner.env.num_agents)
+    # Where an even number stays away: these sets show each agent every f_{-i} once.
+    sets = sets[(~sets).sum(axis=1) % 2 == 0]
+    offers = jax.vmap(lockstep.offer, (None, None, None, None, None, 0))  # over M
+    offered = offers(learner, game_params, rates, weights, game, jnp.asarray(sets))
+    most = jax.tree.map(lambda leaf: jnp.max(leaf, axis=0), offered.contract)
+    all_follow = jax.tree.map(lambda leaf: leaf[-1], offered)
+    return dataclasses.replace(all_follow, contract=most)
+
+
 def learned_offers(
     learner: Learner, game_params: GameParams, rates: Rates, weights: Weights
 ) -> Offer:
-    """What these weights recommend and pay in every state, `[S, N]`, if all follow."""
-    all_follow = jnp.ones(learner.env.num_agents, bool)
+    """What these weights recommend and pay in every state, `[S, N]`: their standing offers."""
 
     def offer(game: PyTree) -> Offer:
-        return lockstep.offer(learner, game_params, rates, weights, game, all_follow)
+        return standing_offer(learner, game_params, rates, weights, game)
 
     return in_every_state(learner.env, offer)
 
@@ -59,11 +83,10 @@ def play_episode(
     """Plays one episode in which all follow; its sums are `[N]`, undiscounted."""
     env = learner.env
     key_reset, key_steps = jax.random.split(key)
-    all_follow = jnp.ones(env.num_agents, bool)
     nothing = jnp.zeros(env.num_agents)
 
     def step(episode: Episode) -> Episode:
-        offered = lockstep.offer(learner, game_params, rates, weights, episode.game, all_follow)
+        offered = standing_offer(learner, game_params, rates, weights, episode.game)
         _, _, reward, terminated, truncated, info = env.step(
             jax.random.fold_in(key_steps, episode.game.time),
             episode.game,
@@ -83,3 +106,55 @@ def play_episode(
     _, game = env.reset_env(key_reset, game_params)
     start = Episode(game, jnp.bool_(False), nothing, nothing, nothing)
     return jax.lax.while_loop(lambda episode: ~episode.is_over, step, start)
+
+
+class Turn(NamedTuple):
+    """One step of a recorded episode, `[N]` each beside the state.
+
+    Attributes:
+      game: the state before the step.
+      recommendation: the actions that were asked for; negative where none were.
+      action: the actions that were done.
+      payment: what was paid for them.
+      reward: what they brought, payments not included.
+    """
+
+    game: PyTree
+    recommendation: jax.Array
+    action: jax.Array
+    payment: jax.Array
+    reward: jax.Array
+
+
+def record_episode(
+    env: Game,
+    game_params: GameParams,
+    decide: Callable[[PyTree], tuple[jax.Array, jax.Array, jax.Array]],
+    key: jax.Array,
+    length: int,
+) -> Turn:
+    """Plays the first `length` steps of an episode and keeps all of them, with a leading axis T.
+
+    `decide` says what is done in a state: `game -> (recommendation, action, payment)`, `[N]` each.
+    """
+    key_reset, key_steps = jax.random.split(key)
+
+    def step(game: PyTree, key: jax.Array) -> tuple[PyTree, Turn]:
+        recommendation, action, payment = decide(game)
+        _, _, reward, _, _, info = env.step(key, game, action, game_params)
+        return info["next_state"], Turn(game, recommendation, action, payment, reward)
+
+    _, game = env.reset_env(key_reset, game_params)
+    return jax.lax.scan(step, game, jax.random.split(key_steps, length))[1]
+
+
+def all_follow(
+    learner: Learner, game_params: GameParams, rates: Rates, weights: Weights
+) -> Callable[[PyTree], tuple[jax.Array, jax.Array, jax.Array]]:
+    """What is decided where all do what these weights recommend, for `record_episode`."""
+
+    def decide(game: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
+        offered = standing_offer(learner, game_params, rates, weights, game)
+        return offered.recommendation, offered.recommendation, asked_payments(offered)
+
+    return decide

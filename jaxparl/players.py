@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
@@ -53,3 +54,24 @@ def gradient_step(
     updates, optimizer_state = optimize.update(gradient, state.optimizer_state)
     params = optax.apply_updates(state.params, updates)
     return dataclasses.replace(state, params=params, optimizer_state=optimizer_state), value, aux
+
+
+def moved(
+    config: Config, target: PyTree, online: PyTree, window: float, iteration: jax.Array | int
+) -> PyTree:
+    """Target weights after the `target_interval` iterations that end with `iteration`.
+
+    With a window of 0 they become a copy of the online weights, as in the paper. Otherwise they
+    are an average that grows with progress, to the window's share of all iterations in the end.
+    """
+    progress = (iteration + 1) / config.iterations
+    updates = window * progress * (iteration + 1) / config.target_interval
+    return optax.incremental_update(online, target, 1.0 / jnp.maximum(updates, 1.0))
+
+
+def move_target(
+    config: Config, state: PlayerState, window: float, iteration: jax.Array | int
+) -> PlayerState:
+    """The learning state with its target weights moved, see `moved`."""
+    target = moved(config, state.target_params, state.params, window, iteration)
+    return dataclasses.replace(state, target_params=target)

@@ -6,20 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+from jaxparl.environment import Game
+from jaxparl.play import Turn
 from jaxparl.records import interval
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _EXACT_COLOUR = "0.35"
+# Red and blue first, as the agents of the Coin Game are called.
+_AGENT_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _PANELS_IN_A_ROW = 3
+_FRAMES_PER_SECOND = 1.5
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -140,3 +147,60 @@ def _legend(axis: Axes, curves: tuple[list[Any], list[str]], has_exact: bool, se
         labels.append("exact")
     title = f"mean and 95% interval, {seeds} seeds" if seeds > 1 else None
     axis.legend(handles, labels, loc="lower right", title=title, title_fontsize=8, fontsize=8)
+
+
+def episode(path: Path, env: Game, turns: Turn) -> None:
+    """Draws an episode as a GIF: the game, and beside it what is asked for, done, earned and paid.
+
+    Args:
+      path: of the GIF.
+      env: a game that can draw its states.
+      turns: the steps, with a leading axis T.
+    """
+    turns = jax.tree.map(np.asarray, turns)
+    length = len(turns.action)
+    sums = {"earned": turns.reward.cumsum(axis=0), "paid": turns.payment.cumsum(axis=0)}
+    with plt.rc_context({**_STYLE, "axes.prop_cycle": plt.cycler(color=_AGENT_COLOURS)}):
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(7.4, 3.5), layout="constrained", width_ratios=(1, 1.15)
+        )
+
+        def frame(step: int) -> None:
+            left.clear()
+            left.grid(False)
+            env.draw(left, jax.tree.map(lambda leaf: leaf[step], turns.game))
+            left.set_title(f"step {step + 1} of {length}", loc="left", fontsize=10)
+            right.clear()
+            right.set(xlim=(0, length), ylim=(0, 1.05 * max(s.max() for s in sums.values())))
+            right.set_xlabel("steps")
+            right.set_title(_said(env, turns, step), loc="left", fontsize=9, family="monospace")
+            for agent in range(turns.action.shape[1]):
+                for (what, total), style in zip(sums.items(), ("-", ":"), strict=True):
+                    right.plot(
+                        np.arange(step + 2),
+                        np.concatenate([[0.0], total[: step + 1, agent]]),
+                        color=f"C{agent}",
+                        linestyle=style,
+                        label=f"{what}, agent {agent}",
+                    )
+            right.legend(loc="upper left", fontsize=8)
+
+        # Without a function of its own the animation would draw the first frame twice.
+        animation = FuncAnimation(figure, frame, frames=length, init_func=lambda: None)
+        animation.save(path, PillowWriter(fps=_FRAMES_PER_SECOND), dpi=100)
+        plt.close(figure)
+
+
+def _said(env: Game, turns: Turn, step: int) -> str:
+    """A line per agent: what it was asked for, what it did, what this brought it."""
+
+    def line(agent: int) -> str:
+        asked, done = turns.recommendation[step, agent], turns.action[step, agent]
+        label = env.action_labels[asked] if asked >= 0 else "-"
+        earned, paid = turns.reward[step, agent], turns.payment[step, agent]
+        return (
+            f"agent {agent}: asked {label} does {env.action_labels[done]} "
+            f"earns {earned:.1f} paid {paid:.2f}"
+        )
+
+    return "\n".join(line(agent) for agent in range(turns.action.shape[1]))

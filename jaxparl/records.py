@@ -7,6 +7,8 @@ summary.json   mean, 95% interval and value per run of each metric's last evalua
 figure.png     the learning curves
 checkpoints/   the weights after the last iteration, `[run, ...]`
 validation.*   the same files of the validation phase, where there was one
+*.gif          an episode in which all follow, and one of the black boxes of validation, of games
+               that can be drawn
 """
 
 from __future__ import annotations
@@ -65,6 +67,19 @@ def machine() -> dict[str, Any]:
         else os.cpu_count(),
         "devices": sorted({device.device_kind for device in jax.devices()}),
     }
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What `RunFolder.write_config` recorded in the folder of an earlier run.
+
+    Raises:
+      FileNotFoundError: where there is none.
+    """
+    target = path / "config.json"
+    if not target.exists():
+        raise FileNotFoundError(f"no run in {path}: it has no config.json")
+    content: dict[str, Any] = json.loads(target.read_text())
+    return content
 
 
 class RunFolder:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax.typing import ArrayLike
 
-from jaxparl import lockstep, play
+from jaxparl import play
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.lockstep import Learner
@@ -47,8 +47,7 @@ class FrozenPrincipal:
 
     Attributes:
       recommendation: `[S, N]` int8, the actions that it asks for.
-      payment: `[S, M, N]`, what each agent is paid for its recommended action where exactly the
-        agents of set m follow; see `follow_sets`.
+      payment: `[S, N]`, what it pays each agent that does them.
     """
 
     recommendation: jax.Array
@@ -72,32 +71,20 @@ class Terms:
     scheme: Scheme
 
 
-def follow_sets(num_agents: int) -> jax.Array:
-    """`[M, N]` bool, all sets of agents that may follow, M = 2^N: bit i of m is agent i's."""
-    return (jnp.arange(2**num_agents)[:, None] >> jnp.arange(num_agents)) % 2 == 1
-
-
 def freeze(
     learner: Learner, game_params: GameParams, rates: Rates, weights: Weights
 ) -> FrozenPrincipal:
     """Writes a trained principal out, state by state."""
-    sets = follow_sets(learner.env.num_agents)
-    offers = jax.vmap(lockstep.offer, (None, None, None, None, None, 0))  # over M
-
-    def of_state(game: PyTree) -> FrozenPrincipal:
-        offered = offers(learner, game_params, rates, weights, game, sets)
-        return FrozenPrincipal(
-            # The same whoever follows.
-            recommendation=offered.recommendation[0].astype(jnp.int8),
-            payment=play.asked_payments(offered),
-        )
-
-    return play.in_every_state(learner.env, of_state)
+    offered = play.learned_offers(learner, game_params, rates, weights)
+    return FrozenPrincipal(
+        recommendation=offered.recommendation.astype(jnp.int8),
+        payment=play.asked_payments(offered),
+    )
 
 
 def followed_play(env: Game, game_params: GameParams, principal: FrozenPrincipal) -> PlayValue:
     """What an episode brings, exactly, in which all follow a principal of several agents."""
-    return env.play_values(game_params, principal.recommendation, principal.payment[:, -1])
+    return env.play_values(game_params, principal.recommendation, principal.payment)
 
 
 def compared(
@@ -140,12 +127,10 @@ def paid(
 ) -> jax.Array:
     """`[N]`, what the principal pays for actions `[N]` in one state, nudges included.
 
-    Whoever follows gets the contract that is priced for what the others really did: f_{-i} is
-    which of them followed. Nobody else gets anything.
+    Whoever follows gets its contract's payment. Nobody else gets anything.
     """
     follows = action == recommendation
-    members = jnp.sum(follows << jnp.arange(env.num_agents))
-    payment = terms.principal.payment[env.state_index(game), members]
+    payment = terms.principal.payment[env.state_index(game)]
     return follows * (terms.scheme.contract_weight * payment + terms.scheme.nudge)
 
 

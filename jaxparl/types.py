@@ -94,6 +94,7 @@ class Transition:
       action: `[N]` int.
       outcome: `[N]` int.
       follows: `[N]` bool, which agents follow the principal in this episode.
+      explores: `[N]` bool, which agents did something else than they wanted.
       agent_reward: `[N]`, payments not included (those of `validation` are: black-box agents learn
         from all that they get).
       principal_reward: `[N]`, one term per agent, payments not included.
@@ -105,6 +106,7 @@ class Transition:
     action: jax.Array
     outcome: jax.Array
     follows: jax.Array
+    explores: jax.Array
     agent_reward: jax.Array
     principal_reward: jax.Array
     next_state: PyTree

@@ -16,13 +16,13 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import lockstep, panels, replay, schemes
+from jaxparl import lockstep, panels, players, replay, schemes
 from jaxparl.agent import Agent, make_agent
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.lockstep import Learner
 from jaxparl.panels import ValidationMetrics
-from jaxparl.run_state import Weights
+from jaxparl.run_state import Weights, target_weights
 from jaxparl.schemes import Scheme, Terms
 from jaxparl.types import PlayerState, PyTree, Transition
 
@@ -96,6 +96,29 @@ def make_validator(config: Config, env: Game) -> Validator:
     )
 
 
+def check_principal(validator: Validator, weights: Weights) -> None:
+    """Refuses weights that are not those of a principal of this game.
+
+    Raises:
+      ValueError: naming the first array that does not fit.
+    """
+    learner = validator.learner
+    params = learner.env.default_params
+
+    def fresh(key: jax.Array) -> Weights:
+        return target_weights(lockstep.init(learner, params, Rates(), key))
+
+    fit = jax.tree_util.tree_flatten_with_path(jax.eval_shape(fresh, jax.random.key(0)))[0]
+    given = dict(jax.tree_util.tree_flatten_with_path(weights)[0])
+    for path, leaf in fit:
+        found = given.pop(path).shape if path in given else None
+        if found != leaf.shape:
+            raise ValueError(
+                f"the principal is not of this game, or has other networks: its weights "
+                f"{jax.tree_util.keystr(path)} are {found}, not {leaf.shape}"
+            )
+
+
 def init(validator: Validator, terms: Terms, key: jax.Array) -> ValidationState:
     """The state before the first iteration, whatever the principal's; `key` is consumed."""
     learner, params = validator.learner, terms.game_params
@@ -128,6 +151,31 @@ def q_values(
     )
 
 
+def greedy(
+    validator: Validator, terms: Terms, params: PyTree
+) -> Callable[[PyTree, jax.Array], jax.Array]:
+    """Black boxes' policy by these weights, `(game, recommendation [N]) -> action [N]`."""
+
+    def own_policy(game: PyTree, recommendation: jax.Array) -> jax.Array:
+        return jnp.argmax(q_values(validator, terms, params, game, recommendation), axis=-1)
+
+    return own_policy
+
+
+def decide(
+    validator: Validator, terms: Terms, params: PyTree
+) -> Callable[[PyTree], tuple[jax.Array, jax.Array, jax.Array]]:
+    """What happens in a state where black boxes play by these weights; see `record_episode`."""
+    env, own_policy = validator.learner.env, greedy(validator, terms, params)
+
+    def decided(game: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
+        asked = schemes.recommended(env, terms, game)
+        action = own_policy(game, asked)
+        return asked, action, schemes.paid(env, terms, game, asked, action)
+
+    return decided
+
+
 def iterate(
     validator: Validator, terms: Terms, state: ValidationState, iteration: jax.Array | int
 ) -> tuple[ValidationState, jax.Array]:
@@ -149,7 +197,7 @@ def iterate(
     # Step the games, pay, store, and sample.
     follows = action == recommendation
     game, ends, transition = lockstep.step_games(
-        learner, game_params, key_step, state.game, action, follows
+        learner, game_params, key_step, state.game, action, wanted, follows
     )
     pay = jax.vmap(schemes.paid, (None, None, 0, 0, 0))  # over E
     payment = pay(learner.env, terms, state.game, recommendation, action)
@@ -170,7 +218,7 @@ def iterate(
         jax.vmap(learner.env.get_obs, (0, None))(batch.state, game_params),  # over B
         jax.nn.one_hot(told, learner.env.num_actions),
         batch,
-        importance,
+        jnp.broadcast_to(importance[:, None], batch.action.shape),
         batch.discount[:, None] * jnp.max(q_next, axis=-1),
         game_params.discount,
         terms.rates,
@@ -206,7 +254,8 @@ def validate_chunk(
 
     def period(state: ValidationState, first: jax.Array):
         state, losses = jax.lax.scan(one, state, first + jnp.arange(config.target_interval))
-        agent = dataclasses.replace(state.agent, target_params=state.agent.params)
+        last = first + config.target_interval - 1
+        agent = players.move_target(config, state.agent, config.target_window, last)
         return dataclasses.replace(state, agent=agent), losses
 
     starts = jnp.asarray(chunk) * config.evaluation_interval + config.target_interval * jnp.arange(
@@ -214,10 +263,7 @@ def validate_chunk(
     )
     state, losses = jax.lax.scan(period, state, jnp.asarray(starts))
 
-    def own_policy(game: PyTree, recommendation: jax.Array) -> jax.Array:
-        q = q_values(validator, terms, state.agent.target_params, game, recommendation)
-        return jnp.argmax(q, axis=-1)
-
+    own_policy = greedy(validator, terms, state.agent.target_params)
     return state, panels.evaluate(validator.learner.env, terms, own_policy, jnp.mean(losses))
 
 
@@ -231,13 +277,15 @@ def make_validate(
     (`run_state.target_weights`).
 
     Raises:
-      ValueError: the game has one agent, hidden actions or no exact solutions.
+      ValueError: the game has one agent, hidden actions or no exact solutions; or, by `validate`,
+        the weights are of another game.
     """
     validator = make_validator(config, env)
 
     def validate(
         key: jax.Array, weights: Weights, rates: Rates, scheme: Scheme
     ) -> ValidationResult:
+        check_principal(validator, weights)
         principal = schemes.freeze(validator.learner, env_params, rates, weights)
         terms = Terms(env_params, rates, principal, scheme)
 

@@ -260,6 +260,21 @@ def test_agents_that_swap_places_and_colours_swap_what_they_see():
     np.testing.assert_array_equal(see(swapped, params), see(states, params)[:, ::-1])
 
 
+def test_a_centred_view_is_the_board_rolled_to_where_one_stands():
+    board, params = build(3)
+    centred, _ = make("coin_game", grid_size=3, view="centred")
+    states = board.tabular_states()
+    seen, lies = (jax.vmap(env.get_obs, (0, None))(states, params) for env in (centred, board))
+    for state in range(0, board.num_states, 7):
+        for agent in range(2):
+            row, column = divmod(int(states.agents[state, agent]), 3)
+            rolled = np.roll(lies[state, agent], (-row, -column), (0, 1))
+            np.testing.assert_array_equal(seen[state, agent], rolled)
+    # The other's place, the coin's, and its colour are all that is left to tell apart.
+    assert len(np.unique(np.asarray(seen)[:, 0].reshape(len(seen), -1), axis=0)) == 9 * 9 * 2
+    assert centred != board
+
+
 # --- The states -------------------------------------------------------------------------------
 
 
@@ -536,6 +551,7 @@ def test_the_default_is_the_game_of_the_paper():
         ({"grid_size": 2, "num_agents": 4}, "num_agents must be between 2 and 3"),
         ({"shared_coin": "none"}, "shared_coin must be one of one, all, not 'none'"),
         ({"new_coin": "red"}, "new_coin must be one of alternating, random, not 'red'"),
+        ({"view": "torus"}, "view must be one of board, centred, not 'torus'"),
     ],
 )
 def test_settings_that_make_no_game_are_refused_with_what_would(wrong, complaint):

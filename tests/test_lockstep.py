@@ -12,7 +12,11 @@ import pytest
 from jaxparl import lockstep, run_state
 from jaxparl.config import Config, Rates
 from jaxparl.contracts import minimal_contract
-from jaxparl.envs import make
+from jaxparl.envs import game_tree, make
+from jaxparl.envs.game_tree import GameTree
+from jaxparl.training import make_train
+
+KEY = jax.random.key(5)
 
 CONFIG = Config(
     iterations=400,
@@ -137,6 +141,32 @@ def test_an_agents_bits_are_those_of_the_others_next_agent_first():
     assert lockstep.others_follow(jnp.array([True])).shape == (1, 0)
 
 
+def test_an_agent_learns_nothing_from_a_step_in_which_another_explored():
+    explores = jnp.array([True, False, False])
+    np.testing.assert_array_equal(lockstep.as_conditioned(explores), [1, 0, 0])
+    np.testing.assert_array_equal(lockstep.as_conditioned(~explores), [0, 0, 0])
+    np.testing.assert_array_equal(lockstep.as_conditioned(jnp.array([True])), [1])
+
+
+def test_what_an_agent_expects_does_not_depend_on_how_much_the_other_explores():
+    """The first agent's values, where the second always explores: those that it began with."""
+    always = Rates(alpha=0.1, follow_share=1e-9, epsilon=1.0, epsilon_final=1.0)
+    learner, params, state = coin_game(rates=always)
+    ring = dataclasses.replace(
+        state.replay, explores=jnp.broadcast_to(jnp.array([False, True]), state.replay.action.shape)
+    )
+    batch = jax.tree.map(lambda leaf: leaf[:4], ring)
+    batch = dataclasses.replace(batch, agent_reward=jnp.ones((4, 2)))
+    see = jax.vmap(learner.env.get_obs, (0, None))
+    weight = jax.vmap(lockstep.as_conditioned)(batch.explores)
+    observation, bits = see(batch.state, params), jnp.zeros((4, 2, 1))
+    arguments = (batch, weight, jnp.zeros((4, 2)), params.discount, always)
+    _, loss, error = learner.agent.update(state.agent, observation, bits, *arguments)
+    # The second agent's error counts, the first one's does not; both are told.
+    assert loss == pytest.approx(np.mean(0.5 * np.asarray(error)[:, 1] ** 2) / 2, rel=1e-5)
+    assert np.all(np.asarray(error) > 0.5)
+
+
 def coin_game(**changes):
     env, params = make("coin_game", grid_size=3, max_steps_in_episode=6)
     config = dataclasses.replace(CONFIG, critic="per_action", hidden_sizes=(16, 16), **changes)
@@ -176,11 +206,45 @@ def test_several_agents_learn_from_the_same_iteration(replay):
 
 
 def test_who_does_not_follow_does_what_is_best_for_itself():
-    rates = Rates(alpha=0.1, follow_share=0.0, epsilon=0.0, epsilon_final=0.0)
+    rates = Rates(alpha=0.1, follow_share=1e-9, epsilon=0.0, epsilon_final=0.0)
     learner, params, state = coin_game(rates=rates)
     weights, games = run_state.online_weights(state), state.game
     offers = jax.vmap(lockstep.offer, (None, None, None, None, 0, None))
     offered = offers(learner, params, rates, weights, games, jnp.zeros(2, bool))
     state, _ = lockstep.iterate(learner, params, rates, state, 0)
     np.testing.assert_array_equal(state.replay.action[:8], offered.own_action)
+    assert not state.replay.explores.any()
     assert np.any(offered.own_action != offered.recommendation)
+
+
+def test_exploration_is_stored_with_the_step():
+    rates = Rates(alpha=0.1, follow_share=1e-9, epsilon=1.0, epsilon_final=1.0)
+    learner, params, state = coin_game(rates=rates)
+    offers = jax.vmap(lockstep.offer, (None, None, None, None, 0, 0))
+    follows = jnp.zeros((8, 2), bool)
+    weights = run_state.online_weights(state)
+    own = offers(learner, params, rates, weights, state.game, follows).own_action
+    state, _ = lockstep.iterate(learner, params, rates, state, 0)
+    np.testing.assert_array_equal(state.replay.explores[:8], state.replay.action[:8] != own)
+    assert state.replay.explores.any()
+
+
+class ObservedTree(GameTree):
+    """Trees whose principal sees the actions themselves."""
+
+    observed_actions = True
+
+
+@pytest.mark.parametrize("critic", ["per_outcome", "per_action"])
+def test_one_agent_whose_actions_are_seen_learns_the_same_by_both_roads(critic):
+    """Identity outcomes: the closed form of many agents' games against the linear program."""
+    config = dataclasses.replace(CONFIG, critic=critic)
+    curves = []
+    for tree in (GameTree, ObservedTree):
+        env = tree(game_tree.Settings(depth=3))
+        params = dataclasses.replace(env.sample_params(KEY), outcome_probs=jnp.eye(2))
+        curves.append(jax.jit(make_train(config, env, params))(KEY).metrics)
+    assert jax.tree.leaves(curves[0])[0].shape == (2,)
+    for one, other in zip(*map(jax.tree.leaves, curves), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert curves[0].principal_utility[-1] > 0.1
