@@ -353,18 +353,30 @@ _PAPER: dict[str, Any] = {
 }
 _FAST: dict[str, Any] = {
     **_LEARNER,
-    "iterations": 20_000,
+    "view": "centred",
+    "iterations": 40_000,
     "num_envs": 8,
     "replay_capacity": 100_000,
-    "evaluation_interval": 1_000,
+    "epsilon": 0.2,
+    "validation_epsilon": 0.05,
+    "target_interval": 25,
+    "target_window": 0.1,
+    "principal_target_window": 0.1,
+    "evaluation_interval": 4_000,
 }
 _SMALL: dict[str, Any] = {"grid_size": 3, "max_steps_in_episode": 20}
 
 #: Named options of the command line.
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {**_FAST, **_SMALL, "seeds": "0:2", "iterations": 10_000},
+    "quick": {**_FAST, **_SMALL, "seeds": "0:2", "iterations": 8_000, "nudge": 0.02},
     "figure2": _PAPER,
-    "figure2_fast": _FAST,
+    "figure2_fast": {**_FAST, "seeds": "0:1", "nudge": 0.005},
     "figure4": {**_PAPER, **_SMALL},
-    "figure4_fast": {**_FAST, **_SMALL},
+    "figure4_fast": {
+        **_FAST,
+        **_SMALL,
+        "seeds": "0:3",
+        "evaluation_interval": 2_000,
+        "nudge": 0.02,
+    },
 }

@@ -28,6 +28,7 @@ class Rates:
         falls to a tenth.
       epsilon: chance of a random action instead of the recommended one, in the first iteration.
       epsilon_final: the same in the last; it falls linearly in between.
+      validation_epsilon: the same in the first iteration of validation; it falls to epsilon_final.
       nudge: xi, the margin in reward that a contract leaves the agent above its next best
         action (section 4 of the paper); 0 is the exact game.
       alpha: weight of payments in the principal's objective.
@@ -41,6 +42,7 @@ class Rates:
     outcome_learning_rate: float = 1e-2
     epsilon: float = 1.0
     epsilon_final: float = 0.5
+    validation_epsilon: float = 0.4
     nudge: float = 0.006
     alpha: float = 1.0
     follow_share: float = 1.0
@@ -54,7 +56,7 @@ class Rates:
             "alpha",
         ):
             _check(name, getattr(self, name), lambda x: 0 < x < math.inf, "> 0")
-        for name in ("epsilon", "epsilon_final"):
+        for name in ("epsilon", "epsilon_final", "validation_epsilon"):
             _check(name, getattr(self, name), lambda x: 0 <= x <= 1, "between 0 and 1")
         # Contracts are priced for agents that follow: somebody has to.
         _check("follow_share", self.follow_share, lambda x: 0 < x <= 1, "> 0 and at most 1")

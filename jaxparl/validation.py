@@ -192,7 +192,8 @@ def iterate(
     recommendation = recommend(learner.env, terms, state.game)
     q = q_of(validator, terms, state.agent.params, state.game, recommendation)
     wanted = jnp.argmax(q, axis=-1)
-    explores, action = lockstep.explore(learner, terms.rates, state, key_explore, wanted, iteration)
+    rates = dataclasses.replace(terms.rates, epsilon=terms.rates.validation_epsilon)
+    explores, action = lockstep.explore(learner, rates, state, key_explore, wanted, iteration)
 
     # Step the games, pay, store, and sample.
     follows = action == recommendation
