@@ -47,6 +47,7 @@ class AuditMetrics:
       equilibrium_payment_share: the same in equilibrium.
       deviation_gain: the certificate, the most that one agent could gain by deviating while the
         others follow, in units of reward.
+      relative_deviation_gain: the most as a share of that agent's utility.
       agent_loss: mean over the iterations since the last evaluation.
       principal_loss: likewise.
       outcome_model_loss: likewise.
@@ -58,6 +59,7 @@ class AuditMetrics:
     payment_share: jax.Array
     equilibrium_payment_share: jax.Array
     deviation_gain: jax.Array
+    relative_deviation_gain: jax.Array
     agent_loss: jax.Array
     principal_loss: jax.Array
     outcome_model_loss: jax.Array
@@ -117,6 +119,7 @@ def evaluate(
         payment_share=found.values.payment_share,
         equilibrium_payment_share=exact.equilibrium_payment_share,
         deviation_gain=found.deviation_gain,
+        relative_deviation_gain=jnp.max(found.best_responses / found.values.utilities) - 1.0,
         agent_loss=losses.agent,
         principal_loss=losses.principal,
         outcome_model_loss=losses.outcome_model,

@@ -96,10 +96,10 @@ def compile_comparison(
         scheme = jax.tree.map(
             lambda *values: jnp.stack([jnp.float32(value) for value in values]), *each
         )
-        same = jax.tree.map(
-            lambda leaf: jnp.stack([jnp.asarray(leaf)] * len(each)), (game_params, rates, principal)
+        # over K, one after the other: the tables of a large game are large.
+        return jax.lax.map(
+            lambda one: schemes.terms(env, game_params, rates, principal, one), scheme
         )
-        return Terms(*same, scheme=scheme)
 
     def chunk_run(
         state: ComparisonState, chunk: jax.Array

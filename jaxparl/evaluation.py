@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxparl import audit, episodes, oracle
-from jaxparl.audit import AuditExact, AuditMetrics
+from jaxparl import audit as auditing
+from jaxparl import episodes, oracle
+from jaxparl.audit import AuditExact, AuditMetrics, audit
 from jaxparl.config import Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.episodes import EpisodeMetrics
 from jaxparl.lockstep import Learner
 from jaxparl.oracle import OracleExact, OracleMetrics
 from jaxparl.run_state import Losses, RunState
+
+__all__ = ["Exact", "Metrics", "audit", "evaluate", "solve"]
 
 Exact = OracleExact | AuditExact | tuple[()]
 Metrics = OracleMetrics | AuditMetrics | EpisodeMetrics
@@ -23,7 +26,7 @@ def solve(env: Game, game_params: GameParams, rates: Rates) -> Exact:
         return ()
     if env.num_agents == 1:
         return oracle.solve(env, game_params)
-    return audit.solve(env, game_params, rates)
+    return auditing.solve(env, game_params, rates)
 
 
 def evaluate(
@@ -39,4 +42,4 @@ def evaluate(
         return episodes.evaluate(learner, game_params, rates, state, losses)
     if learner.env.num_agents == 1:
         return oracle.evaluate(learner, game_params, rates, state, exact, losses)
-    return audit.evaluate(learner, game_params, rates, state, exact, losses)
+    return auditing.evaluate(learner, game_params, rates, state, exact, losses)

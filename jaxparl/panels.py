@@ -35,14 +35,20 @@ class ValidationMetrics:
         equilibrium.
       own_over_recommended_own: panel f, the same while the others play their own policies. Near 1:
         incentive compatible.
+      optimal_welfare: exact, as the next two: see `schemes.Yardstick`.
+      equilibrium_payment_share: likewise.
+      best_response_over_following: likewise.
       agent_loss: mean over the iterations since the last evaluation.
     """
 
     welfare: jax.Array
+    optimal_welfare: jax.Array
     payment: jax.Array
     payment_share: jax.Array
+    equilibrium_payment_share: jax.Array
     follow_share: jax.Array
     own_over_recommended_following: jax.Array
+    best_response_over_following: jax.Array
     own_over_recommended_own: jax.Array
     agent_loss: jax.Array
 
@@ -128,5 +134,6 @@ def evaluate(
         own_over_recommended_own=if_recommended(
             _ratio(by_agent[0, agents], by_agent[alone, agents])
         ),
+        **vars(terms.yardstick),
         agent_loss=agent_loss,
     )

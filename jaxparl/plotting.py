@@ -63,7 +63,11 @@ PANELS = (
     Panel("payment_share", "Payments / welfare", exact="equilibrium_payment_share", share=True),
     Panel("deviation_gain", "Most an agent gains by deviating"),
     Panel("follow_share", "Recommendations followed", share=True),
-    Panel("own_over_recommended_following", "Own over recommended, others follow"),
+    Panel(
+        "own_over_recommended_following",
+        "Own over recommended, others follow",
+        exact="best_response_over_following",
+    ),
     Panel("own_over_recommended_own", "Own over recommended, others too"),
 )
 
@@ -97,7 +101,7 @@ def learning_curves(
                 if exact is not None:
                     # One optimum for all has no group's colour.
                     shade = _EXACT_COLOUR if np.ptp(exact) == 0 else colour
-                    axis.axhline(exact[chosen][0], color=shade, linestyle="--", linewidth=1.0)
+                    axis.axhline(exact[chosen].mean(), color=shade, linestyle="--", linewidth=1.0)
             _dress(axis, panel, iterations)
         # In the last panel, whose curves leave the corner free, or in the room after it.
         handles = axes[0].get_legend_handles_labels()

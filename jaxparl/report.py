@@ -54,11 +54,13 @@ _COLUMNS = (
     Column("±", "welfare_ratio", ".1%", half_interval),
     Column("worst", "welfare_ratio", ".1%", np.min),
     Column("paid", "payment_share", ".1%"),
-    Column("exact", "equilibrium_payment_share", ".1%"),
+    Column("least", "equilibrium_payment_share", ".1%"),
     Column("gain", "deviation_gain", ".3f"),
+    Column("gain %", "relative_deviation_gain", ".1%"),
     Column("payment", "payment", ".3f"),
     Column("followed", "follow_share", ".1%"),
     Column("own/rec.", "own_over_recommended_following", ".3f"),
+    Column("at best", "best_response_over_following", ".3f"),
     Column("both own", "own_over_recommended_own", ".3f"),
 )
 _LEGEND = {
@@ -67,13 +69,16 @@ _LEGEND = {
     "obedience": "held: states where an exactly optimal agent does what it is asked",
     "welfare": "welfare: rewards of all agents per episode",
     "welfare_ratio": "best: the most that it can be",
-    "payment_share": "paid: payments over welfare; exact: in equilibrium; ±: 95%, over runs",
+    "payment_share": "paid: payments over welfare; least: in equilibrium; ±: 95%, over runs",
     "follow_share": "followed: the share of recommendations that black boxes follow",
     "own_over_recommended_following": (
         "own/rec.: utility by one's own policy over that of following, while the others follow"
     ),
+    "best_response_over_following": "at best: the same of exact best responses",
     "own_over_recommended_own": "both own: the same while the others play their own policies",
-    "deviation_gain": "gain: the most an agent could gain by deviating, in rewards per episode",
+    "deviation_gain": (
+        "gain: the most an agent could gain by deviating, in rewards per episode, and in percent"
+    ),
 }
 # What the progress line says, of the metrics that there are.
 _HEADLINES = {
@@ -84,7 +89,6 @@ _HEADLINES = {
     "payment_share": "{:.1%} paid",
     "deviation_gain": "{:.2f} to gain",
     "follow_share": "{:.1%} followed",
-    "payment": "{:.3f} paid",
 }
 
 
@@ -93,8 +97,9 @@ def announce(
 ) -> None:
     """Says what is about to happen."""
     games = len({run.game for run in runs})
+    seeds = len(runs) // games
     _CONSOLE.print(
-        f"[bold]{environment}[/] ({preset}): {games} games x {len(runs) // games} seeds, "
+        f"[bold]{environment}[/] ({preset}): {_count(games, 'game')} x {_count(seeds, 'seed')}, "
         f"{config.iterations:,} iterations each; critics {config.critic}, "
         f"outcomes {config.outcome_model}, nudge {config.rates.nudge}",
         soft_wrap=True,
@@ -204,3 +209,7 @@ def _headline(metrics: Mapping[str, np.ndarray]) -> str:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

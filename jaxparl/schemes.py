@@ -55,6 +55,24 @@ class FrozenPrincipal:
 
 
 @struct.dataclass
+class Yardstick:
+    """What black boxes are held against, exact, `[]` each.
+
+    Attributes:
+      optimal_welfare: the most that all agents together can expect in an episode.
+      equilibrium_payment_share: what the subgame-perfect equilibrium of the paper's objective
+        pays, as a share of its welfare.
+      best_response_over_following: the utility of an agent that best-responds to what it is
+        offered over that of following, while the others follow; a mean over agents. NaN where
+        nothing is offered.
+    """
+
+    optimal_welfare: jax.Array
+    equilibrium_payment_share: jax.Array
+    best_response_over_following: jax.Array
+
+
+@struct.dataclass
 class Terms:
     """What black-box agents face and cannot change: the game, and who pays in it.
 
@@ -63,12 +81,14 @@ class Terms:
       rates: those that the agents learn with.
       principal: what it asks for and pays.
       scheme: which of its contracts are in force, and what is paid beside them.
+      yardstick: what they are held against.
     """
 
     game_params: GameParams
     rates: Rates
     principal: FrozenPrincipal
     scheme: Scheme
+    yardstick: Yardstick
 
 
 def freeze(
@@ -113,6 +133,24 @@ def compared(
         "cooperative": Scheme(proportion=1.0),
         "selfish": Scheme(),
     }
+
+
+def terms(
+    env: Game, game_params: GameParams, rates: Rates, principal: FrozenPrincipal, scheme: Scheme
+) -> Terms:
+    """What agents face under a scheme, and what it is exactly worth to do best or to follow."""
+    asked = principal.recommendation
+    paid = scheme.contract_weight * principal.payment + scheme.nudge
+    followed = env.play_values(game_params, asked, paid).utilities
+    offered = paid[..., None] * jax.nn.one_hot(asked, env.num_actions)
+    best = env.best_responses(game_params, asked, offered)
+    is_in_force = jnp.asarray(scheme.contract_weight) > 0
+    yardstick = Yardstick(
+        optimal_welfare=env.optimal_welfare(game_params),
+        equilibrium_payment_share=env.equilibrium(game_params, rates.alpha).payment_share,
+        best_response_over_following=jnp.where(is_in_force, jnp.mean(best / followed), jnp.nan),
+    )
+    return Terms(game_params, rates, principal, scheme, yardstick)
 
 
 def recommended(env: Game, terms: Terms, game: PyTree) -> jax.Array:

@@ -288,7 +288,7 @@ def make_validate(
     ) -> ValidationResult:
         check_principal(validator, weights)
         principal = schemes.freeze(validator.learner, env_params, rates, weights)
-        terms = Terms(env_params, rates, principal, scheme)
+        terms = schemes.terms(env, env_params, rates, principal, scheme)
 
         def chunk(state: ValidationState, index: jax.Array):
             return validate_chunk(validator, terms, state, index)

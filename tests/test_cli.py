@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxparl import cli
+from jaxparl import cli, training
 from jaxparl.checkpoint import load_weights
 from jaxparl.config import Config
 
@@ -132,6 +134,25 @@ def test_a_run_leaves_a_whole_folder(tmp_path, capsys):
     assert weights.agent["params"]["Embed_0"]["embedding"].shape == (4, 7, 16)
 
 
+def test_a_run_that_diverges_is_stopped_and_named(tmp_path, capsys, monkeypatch):
+    chunk = training.train_chunk
+
+    def train_chunk(*arguments):
+        state, metrics = chunk(*arguments)
+        is_late = arguments[-1] == 1
+        loss = jnp.where(is_late, jnp.nan, metrics.principal_loss)
+        return state, dataclasses.replace(metrics, principal_loss=loss)
+
+    monkeypatch.setattr(training, "train_chunk", train_chunk)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train", "game_tree", *TINY, "--seeds", "3:5", "--out", str(tmp_path / "run")])
+    assert stop.value.code == 1
+    says = capsys.readouterr().err
+    assert "game 0 seed 3 has diverged: principal_loss is nan at iteration 400" in says
+    with (tmp_path / "run" / "metrics.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == 4 * 2, "what was found so far is kept"
+
+
 @pytest.mark.parametrize("num_agents", [2, 3])
 def test_a_game_of_several_agents_runs_from_the_same_command(num_agents, tmp_path, capsys):
     folder = tmp_path / "run"
@@ -153,11 +174,31 @@ def test_a_game_of_several_agents_runs_from_the_same_command(num_agents, tmp_pat
         assert len(rows) == 6 * 2 * 2
         assert rows[0]["scheme"] == "principal"
         assert (folder / "validation.png").exists()
+        assert (folder / "validation.gif").exists()
+        saved_principals_are_validated_again(folder, tmp_path, capsys)
     assert "welfare" in shown
     assert ("to gain" in shown) == (num_agents == 2)  # three agents have no exact side
     welfare = json.loads((folder / "summary.json").read_text())["welfare"]
     assert len(welfare["per_run"]) == 2
     assert (folder / "figure.png").exists()
+    assert (folder / "episode.gif").exists()
+
+
+def saved_principals_are_validated_again(folder: Path, tmp_path: Path, capsys) -> None:
+    """To the bit as in the run that trained them; and never in another game."""
+    game = ("coin_game", "--max-steps-in-episode", "4", *TINY[2:], "--principal", str(folder))
+    again = tmp_path / "again"
+    cli.main(["train", *game, "--grid-size", "2", "--out", str(again)])
+    before, after = (np.load(path / "validation.npz") for path in (folder, again))
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name])
+    assert not (again / "metrics.npz").exists()
+    for change, says in (
+        (("--grid-size", "3"), "are of another game: grid_size was 2, not 3"),
+        (("--grid-size", "2", "--view", "board"), "are of another game: view was centred, not"),
+        (("--grid-size", "2", "--hidden-sizes", "8"), "not of this game, or has other networks"),
+    ):
+        assert says in " ".join(fails(capsys, *game, *change).split())
 
 
 def test_help_teaches_without_training(capsys):

@@ -58,7 +58,8 @@ def weights_of(seed: int) -> run_state.Weights:
 
 
 def terms(scheme: Scheme = PRINCIPAL) -> Terms:
-    return Terms(PARAMS, RATES, freeze(LEARNER, PARAMS, RATES, weights_of(0)), scheme)
+    principal = freeze(LEARNER, PARAMS, RATES, weights_of(0))
+    return schemes.terms(ENV, PARAMS, RATES, principal, scheme)
 
 
 def assert_same(one, other, tolerance: float = 0.0) -> None:
@@ -222,8 +223,24 @@ def test_the_panels_are_what_sampled_episodes_bring(evaluate):
     own = (none_follows[0] / only_first[0] + none_follows[1] / only_second[1]) / 2
     np.testing.assert_allclose(found.own_over_recommended_following, following, rtol=0.02)
     np.testing.assert_allclose(found.own_over_recommended_own, own, rtol=0.02)
+    assert found.best_response_over_following >= found.own_over_recommended_following
     assert abs(following - own) > 0.04, "or the two were not told apart"
     assert found.agent_loss == 7
+
+
+def test_black_boxes_are_held_against_exact_values():
+    offered = play.learned_offers(LEARNER, PARAMS, RATES, weights_of(0))
+    found = audit(ENV, PARAMS, offered)
+    yardstick = terms(Scheme(contract_weight=1.0)).yardstick
+    best = np.mean(found.best_responses / found.values.utilities)
+    np.testing.assert_allclose(yardstick.best_response_over_following, best, rtol=1e-4)
+    assert best > 1.001
+    # A nudge makes it less worth to deviate.
+    assert terms(Scheme(1.0, nudge=0.5)).yardstick.best_response_over_following < best
+    np.testing.assert_allclose(yardstick.optimal_welfare, ENV.optimal_welfare(PARAMS), rtol=1e-6)
+    share = ENV.equilibrium(PARAMS, RATES.alpha).payment_share
+    np.testing.assert_allclose(yardstick.equilibrium_payment_share, share, rtol=1e-6)
+    assert np.isnan(terms(SELFISH).yardstick.best_response_over_following)
 
 
 @pytest.mark.parametrize(
