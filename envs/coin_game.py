@@ -126,7 +126,7 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
 
     num_outcomes: int = len(_STEPS)
     observed_actions = True
-    can_draw = True
+    can_draw: bool = True
 
     def __init__(self, settings: Settings = Settings()):
         self.settings = settings

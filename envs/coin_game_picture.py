@@ -21,9 +21,9 @@ def draw(axes: Any, size: int, state: Any) -> None:
     cells = np.asarray(state.agents)
     for agent, cell in enumerate(cells):
         x, y = _middle(cell, size)
-        together = np.flatnonzero(cells == cell)
+        together = np.flatnonzero(cells == cell).tolist()
         if len(together) > 1:
-            angle = 2 * np.pi * list(together).index(agent) / len(together)
+            angle = 2 * np.pi * together.index(agent) / len(together)
             x, y = x - _ASIDE * np.cos(angle), y - _ASIDE * np.sin(angle)
         axes.fill(*_circle(x, y, _DISC), color=f"C{agent}")
         axes.text(x, y, str(agent), color="white", ha="center", va="center", weight="bold")

@@ -265,13 +265,12 @@ def _go(config: Config, sweep: Sweep, folder: RunFolder, what: str, name: str) -
 
 def _check_finite(runs: Sequence[tuple[Any, ...]], iteration: int, metrics: Any) -> None:
     """Stops a sweep that has diverged; what it found so far is on the disk."""
+    names = records.run_fields(runs)
     losses = {name: values for name, values in vars(metrics).items() if name.endswith("loss")}
     for name, values in losses.items():
         for run, value in zip(runs, values, strict=True):
             if not np.isfinite(value):
-                which = " ".join(
-                    f"{field} {part}" for field, part in zip(run._fields, run, strict=True)
-                )
+                which = " ".join(f"{field} {part}" for field, part in zip(names, run, strict=True))
                 raise FloatingPointError(
                     f"{which} has diverged: {name} is {value} at iteration {iteration:,}. Try a "
                     "smaller --learning-rate, or --loss huber and --max-gradient-norm 10"

@@ -52,9 +52,12 @@ def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array
     keys_game = jax.random.split(key_game, config.num_envs)
     observations, games = jax.vmap(env.reset_env, (0, None))(keys_game, game_params)  # over E
     observation, game = jax.tree.map(lambda leaf: leaf[0], (observations, games))
-    index, real = jnp.zeros(env.num_agents, jnp.int32), jnp.zeros(env.num_agents, jnp.float32)
-    no = index > 0
-    blank = Transition(game, index, index, no, no, real, real, game, jnp.float32(0.0))
+    action, outcome = (
+        jnp.zeros(env.num_agents, _smallest_integer(count))
+        for count in (env.num_actions, env.num_outcomes)
+    )
+    no, real = jnp.zeros(env.num_agents, bool), jnp.zeros(env.num_agents)
+    blank = Transition(game, action, outcome, no, no, real, real, game, jnp.float32(0.0))
     agent = learner.agent.init(key_agent, observation, rates)
     return RunState(
         key=key_run,
@@ -68,6 +71,19 @@ def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array
         starts=jnp.ones(config.num_envs, bool),
         explores=jnp.zeros((config.num_envs, env.num_agents), bool),
         follows=jnp.ones((config.num_envs, env.num_agents), bool),
+    )
+
+
+def _smallest_integer(count: int) -> type:
+    """The type that replay keeps numbers below `count` in: it holds many of them."""
+    return jnp.int8 if count <= jnp.iinfo(jnp.int8).max else jnp.int32
+
+
+def take_batch(ring: Transition, index: jax.Array) -> Transition:
+    """The transitions `[B, ...]` at `index` `[B]`, actions and outcomes as int32 again."""
+    batch = replay.take(ring, index)
+    return dataclasses.replace(
+        batch, action=batch.action.astype(jnp.int32), outcome=batch.outcome.astype(jnp.int32)
     )
 
 
@@ -205,7 +221,7 @@ def iterate(
     ring = replay.add(state.replay, transition, iteration)
     sampler = learner.sampler.add(state.sampler, iteration)
     index, importance = learner.sampler.draw(sampler, key_sample, iteration)
-    batch = replay.take(ring, index)
+    batch = take_batch(ring, index)
 
     # What the next state is worth to each, under the contract that will be offered there.
     ahead = offers(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import matplotlib
 import numpy as np
+from cycler import cycler
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -26,7 +27,7 @@ _EXACT_COLOUR = "0.35"
 # Red and blue first, as the agents of the Coin Game are called.
 _AGENT_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _PANELS_IN_A_ROW = 3
-_FRAMES_PER_SECOND = 1.5
+_FRAMES_PER_SECOND = 2
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -164,7 +165,7 @@ def episode(path: Path, env: Game, turns: Turn) -> None:
     turns = jax.tree.map(np.asarray, turns)
     length = len(turns.action)
     sums = {"earned": turns.reward.cumsum(axis=0), "paid": turns.payment.cumsum(axis=0)}
-    with plt.rc_context({**_STYLE, "axes.prop_cycle": plt.cycler(color=_AGENT_COLOURS)}):
+    with plt.rc_context({**_STYLE, "axes.prop_cycle": cycler(color=_AGENT_COLOURS)}):
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(7.4, 3.5), layout="constrained", width_ratios=(1, 1.15)
         )

@@ -126,7 +126,7 @@ class RunFolder:
         with target.open("a", newline="") as stream:
             writer = csv.writer(stream)
             if new:
-                writer.writerow([*_fields(runs), "iteration", *columns])
+                writer.writerow([*run_fields(runs), "iteration", *columns])
             for index, run in enumerate(runs):
                 values = [f"{float(column[index]):.8g}" for column in columns.values()]
                 writer.writerow([*run, iteration, *values])
@@ -143,7 +143,7 @@ class RunFolder:
         arrays = {
             **{
                 field: np.array(values)
-                for field, values in zip(_fields(runs), columns, strict=True)
+                for field, values in zip(run_fields(runs), columns, strict=True)
             },
             "iteration": iterations,
             **curves,
@@ -182,7 +182,7 @@ class RunFolder:
         (self.path / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
-def _fields(runs: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
+def run_fields(runs: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
     """The names of what tells runs apart: those of `RunId`, or of another named tuple."""
     fields: tuple[str, ...] = getattr(runs[0], "_fields")  # noqa: B009
     return fields

@@ -140,7 +140,7 @@ def terms(
 ) -> Terms:
     """What agents face under a scheme, and what it is exactly worth to do best or to follow."""
     asked = principal.recommendation
-    paid = scheme.contract_weight * principal.payment + scheme.nudge
+    paid = jnp.asarray(scheme.contract_weight) * principal.payment + scheme.nudge
     followed = env.play_values(game_params, asked, paid).utilities
     offered = paid[..., None] * jax.nn.one_hot(asked, env.num_actions)
     best = env.best_responses(game_params, asked, offered)

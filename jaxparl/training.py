@@ -17,7 +17,7 @@ from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.evaluation import Exact, Metrics
 from jaxparl.lockstep import Learner
-from jaxparl.run_state import RunState
+from jaxparl.run_state import Losses, RunState
 
 
 @struct.dataclass
@@ -33,15 +33,14 @@ class TrainResult:
     metrics: Metrics
 
 
-def train_chunk(
+def learn_chunk(
     learner: Learner,
     game_params: GameParams,
     rates: Rates,
-    exact: Exact,
     state: RunState,
     chunk: jax.Array | int,
-) -> tuple[RunState, Metrics]:
-    """Trains until the next evaluation, and evaluates.
+) -> tuple[RunState, Losses]:
+    """Trains until the next evaluation is due; the losses are means over that time.
 
     Args:
       chunk: `[]` int, how many chunks came before this one. It is shared by all runs, and
@@ -62,8 +61,20 @@ def train_chunk(
         periods
     )
     state, losses = jax.lax.scan(period, state, jnp.asarray(starts))
-    mean_losses = jax.tree.map(jnp.mean, losses)
-    return state, evaluation.evaluate(learner, game_params, rates, state, exact, mean_losses)
+    return state, jax.tree.map(jnp.mean, losses)
+
+
+def train_chunk(
+    learner: Learner,
+    game_params: GameParams,
+    rates: Rates,
+    exact: Exact,
+    state: RunState,
+    chunk: jax.Array | int,
+) -> tuple[RunState, Metrics]:
+    """Trains until the next evaluation, and evaluates; see `learn_chunk`."""
+    state, losses = learn_chunk(learner, game_params, rates, state, chunk)
+    return state, evaluation.evaluate(learner, game_params, rates, state, exact, losses)
 
 
 def make_train(config: Config, env: Game, env_params: GameParams) -> Callable[..., TrainResult]:

@@ -208,7 +208,7 @@ def iterate(
     ring = replay.add(state.replay, transition, iteration)
     sampler = learner.sampler.add(state.sampler, iteration)
     index, importance = learner.sampler.draw(sampler, key_sample, iteration)
-    batch = replay.take(ring, index)
+    batch = lockstep.take_batch(ring, index)
 
     # Learn: what the next state is worth depends on what will be recommended there.
     ahead = recommend(learner.env, terms, batch.next_state)
