@@ -29,7 +29,7 @@ def draw(axes: Any, size: int, state: Any) -> None:
         axes.text(x, y, str(agent), color="white", ha="center", va="center", weight="bold")
     ring = _circle(*_middle(int(state.coin), size), _RING)
     axes.fill(*ring, color="white")
-    axes.plot(*ring, color=f"C{int(state.colour)}", linewidth=5)
+    axes.plot(*ring, color=f"C{int(state.colour)}", linewidth=15 / size)
 
 
 def _middle(cell: int, size: int) -> tuple[float, float]:
