@@ -370,7 +370,14 @@ _SMALL: dict[str, Any] = {"grid_size": 3, "max_steps_in_episode": 20}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {**_FAST, **_SMALL, "seeds": "0:2", "iterations": 8_000, "nudge": 0.02},
     "figure2": _PAPER,
-    "figure2_fast": {**_FAST, "seeds": "0:1", "nudge": 0.02, "learning_rate": 1e-3},
+    "figure2_fast": {
+        **_FAST,
+        "seeds": "0:1",
+        "num_envs": 32,
+        "replay_capacity": 400_000,
+        "learning_rate": 1e-3,
+        "nudge": 0.02,
+    },
     "figure4": {**_PAPER, **_SMALL},
     "figure4_fast": {
         **_FAST,
