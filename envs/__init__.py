@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jaxparl.environment import Game, GameParams
-from jaxparl.envs import coin_game, game_tree
+from jaxparl.envs import coin_game, coin_game_settings, game_tree
 
 __all__ = ["REGISTRY", "Entry", "make"]
 
@@ -44,8 +44,8 @@ REGISTRY: dict[str, Entry] = {
     ),
     "coin_game": Entry(
         coin_game.CoinGame,
-        coin_game.Settings,
-        coin_game.PRESETS,
+        coin_game_settings.Settings,
+        coin_game_settings.PRESETS,
         "game",
         "the Coin Game, two or more agents, observed actions (Figures 2 and 4 of the paper)",
     ),

@@ -31,6 +31,7 @@ STEPS = (
     {"comparison"},
     {"records", "checkpoint"},
     {"plotting", "report"},
+    {"experiment"},
     {"cli"},
 )
 STEP_OF = {module: step for step, modules in enumerate(STEPS) for module in modules}
@@ -113,18 +114,27 @@ def test_only_the_command_line_knows_which_games_there_are(module):
     assert not {name for name in ours(FILES[module]) if name.startswith("envs.")}
 
 
+PARTS = ("exact", "settings", "picture")
+
+
+def game_of(name):
+    """The game that a file of `envs/` belongs to: coin_game of coin_game_exact."""
+    return re.sub(f"_({'|'.join(PARTS)})$", "", name)
+
+
 @pytest.mark.parametrize("name", sorted(GAMES))
-def test_a_game_imports_only_what_a_game_is_and_its_own_exact_solutions(name):
-    game = name.removesuffix("_exact")
-    own = {f"envs.{game}", f"envs.{game}_exact"}
+def test_a_game_imports_only_what_a_game_is_and_its_own_parts(name):
+    game = game_of(name)
+    own = {f"envs.{game}", *(f"envs.{game}_{part}" for part in PARTS)}
     assert ours(GAMES[name]) <= {"environment", "types", "config"} | own
-    assert game in GAMES, "exact solutions are of a game"
+    assert game in GAMES, "a part is of a game"
 
 
 def test_the_registry_imports_the_games_and_what_a_game_is():
-    games = {f"envs.{game}" for game in GAMES if not game.endswith("_exact")}
+    games = {f"envs.{game}" for game in GAMES if game_of(game) == game}
+    settings = {f"envs.{name}" for name in GAMES if name.endswith("_settings")}
     assert games <= ours(REGISTRY_FILE), "every game is in the registry"
-    assert ours(REGISTRY_FILE) <= games | {"environment", "types", "config"}
+    assert ours(REGISTRY_FILE) <= games | settings | {"environment", "types", "config"}
 
 
 def test_train_imports_the_command_line_and_no_mathematics():
