@@ -108,15 +108,17 @@ _SMALL: dict[str, Any] = {"grid_size": 3, "max_steps_in_episode": 20}
 
 #: Named options of the command line.
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {**_FAST, **_SMALL, "seeds": "0:2", "iterations": 8_000, "nudge": 0.02},
+    "quick": {**_FAST, **_SMALL, "seeds": "0:2", "iterations": 8_000, "nudge": 0.05},
     "figure2": _PAPER,
     "figure2_fast": {
         **_FAST,
         "seeds": "0:1",
+        "iterations": 80_000,
         "num_envs": 32,
         "replay_capacity": 400_000,
         "learning_rate": 1e-3,
         "nudge": 0.02,
+        "evaluation_interval": 8_000,
     },
     "figure4": {**_PAPER, **_SMALL},
     "figure4_fast": {
@@ -124,6 +126,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         **_SMALL,
         "seeds": "0:3",
         "evaluation_interval": 2_000,
-        "nudge": 0.02,
+        "nudge": 0.05,
     },
 }

@@ -27,6 +27,8 @@ _EXACT_COLOUR = "0.35"
 # Red and blue first, as the agents of the Coin Game are called.
 _AGENT_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _PANELS_IN_A_ROW = 3
+# Above 100% by the width of a line.
+_ALL = 1.005
 _FRAMES_PER_SECOND = 2
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -47,29 +49,41 @@ class Panel(NamedTuple):
       metric: the curve that is drawn.
       title: what it shows.
       exact: the metric whose value is drawn as a dashed line, if there is one.
-      share: whether it is a share, drawn in percent up to 100.
+      percent: whether it is written in percent.
+      bottom: where the axis begins; None: at the least that is drawn.
+      top: where it ends; None: at the most that is drawn.
     """
 
     metric: str
     title: str
     exact: str | None = None
-    share: bool = False
+    percent: bool = False
+    # What is earned without any contract is at least 0; an interval may reach below.
+    bottom: float | None = 0.0
+    top: float | None = None
 
 
 # A game's figure has those panels whose metrics its evaluation has.
 PANELS = (
     Panel("principal_utility", "Principal's utility", exact="equilibrium_principal_utility"),
-    Panel("recommendation_accuracy", "Right recommendations", share=True),
+    Panel(
+        "recommendation_accuracy",
+        "Right recommendations",
+        percent=True,
+        bottom=None,
+        top=_ALL,
+    ),
     Panel("welfare", "Social welfare", exact="optimal_welfare"),
-    Panel("payment_share", "Payments / welfare", exact="equilibrium_payment_share", share=True),
+    Panel("payment_share", "Payments / welfare", exact="equilibrium_payment_share", percent=True),
     Panel("deviation_gain", "Most an agent gains by deviating"),
-    Panel("follow_share", "Recommendations followed", share=True),
+    Panel("follow_share", "Recommendations followed", percent=True, bottom=None, top=_ALL),
     Panel(
         "own_over_recommended_following",
         "Own over recommended, others follow",
         exact="best_response_over_following",
+        bottom=None,
     ),
-    Panel("own_over_recommended_own", "Own over recommended, others too"),
+    Panel("own_over_recommended_own", "Own over recommended, others too", bottom=None),
 )
 
 
@@ -136,12 +150,9 @@ def _dress(axis: Axes, panel: Panel, iterations: np.ndarray) -> None:
     axis.set_xlim(0, iterations[-1])
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    if panel.share:
+    axis.set_ylim(panel.bottom, panel.top)
+    if panel.percent:
         axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axis.set_ylim(top=1.005)
-    else:
-        # What is earned without any contract is at least 0; an interval may reach below.
-        axis.set_ylim(bottom=0.0)
 
 
 def _legend(axis: Axes, curves: tuple[list[Any], list[str]], has_exact: bool, seeds: int) -> None:

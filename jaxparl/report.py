@@ -57,11 +57,10 @@ _COLUMNS = (
     Column("least", "equilibrium_payment_share", ".1%"),
     Column("gain", "deviation_gain", ".3f"),
     Column("gain %", "relative_deviation_gain", ".1%"),
-    Column("payment", "payment", ".3f"),
     Column("followed", "follow_share", ".1%"),
     Column("own/rec.", "own_over_recommended_following", ".3f"),
-    Column("at best", "best_response_over_following", ".3f"),
-    Column("both own", "own_over_recommended_own", ".3f"),
+    Column("at\nbest", "best_response_over_following", ".3f"),
+    Column("both\nown", "own_over_recommended_own", ".3f"),
 )
 _LEGEND = {
     "utility_ratio": "principal, agent: their utilities; exact: in equilibrium; ±: 95%, over runs",
@@ -72,12 +71,12 @@ _LEGEND = {
     "payment_share": "paid: payments over welfare; least: in equilibrium; ±: 95%, over runs",
     "follow_share": "followed: the share of recommendations that black boxes follow",
     "own_over_recommended_following": (
-        "own/rec.: utility by one's own policy over that of following, while the others follow"
+        "own/rec.: utility by one's own policy over following's, the others following"
     ),
-    "best_response_over_following": "at best: the same of exact best responses",
+    "best_response_over_following": "at best: the same of an exact best response",
     "own_over_recommended_own": "both own: the same while the others play their own policies",
     "deviation_gain": (
-        "gain: the most an agent could gain by deviating, in rewards per episode, and in percent"
+        "gain: the most an agent gains by deviating, in rewards per episode, and in %"
     ),
 }
 # What the progress line says, of the metrics that there are.
@@ -165,12 +164,13 @@ def closing_table(
       timing: what took how long.
       has_total: whether a row for all groups together means anything.
     """
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=0)
     last = {name: values[:, -1] for name, values in curves.items()}
     columns = [column for column in _COLUMNS if column.metric in last]
-    table.add_column("")
+    # Nothing is cut: in 80 columns the headers are as narrow as the numbers below them.
+    table.add_column("", no_wrap=True)
     for column in columns:
-        table.add_column(column.header, justify="right")
+        table.add_column(column.header, justify="right", no_wrap=True)
     names = list(dict.fromkeys(groups))
     for name in names:
         chosen = np.array([group == name for group in groups])
