@@ -117,7 +117,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_envs": 32,
         "replay_capacity": 400_000,
         "learning_rate": 1e-3,
-        "nudge": 0.02,
+        "nudge": 0.03,
         "evaluation_interval": 8_000,
     },
     "figure4": {**_PAPER, **_SMALL},

@@ -152,7 +152,7 @@ def _dress(axis: Axes, panel: Panel, iterations: np.ndarray) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axis.set_ylim(panel.bottom, panel.top)
     if panel.percent:
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
 def _legend(axis: Axes, curves: tuple[list[Any], list[str]], has_exact: bool, seeds: int) -> None:
