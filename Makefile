@@ -17,7 +17,7 @@ BENCHMARKS := contracts equilibrium replay training
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup tree test lint bench clean
+.PHONY: help setup tree coin test lint bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,9 @@ setup: $(READY) $(TYPINGS)  ## install jaxparl and its tools into .venv
 
 tree: $(READY)  ## train on the binary trees of the paper (ARGS: options of train.py)
 	$(BIN)/python train.py game_tree $(ARGS)
+
+coin: $(READY)  ## train on the Coin Game of the paper, and validate (ARGS: likewise)
+	$(BIN)/python train.py coin_game $(ARGS)
 
 test: $(READY)  ## run the tests (ARGS='-m slow': the full-size checks)
 	$(BIN)/python -m pytest $(ARGS)
