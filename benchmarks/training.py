@@ -29,6 +29,7 @@ from report_card import Row, parse_options, report
 
 from jaxparl import cli, lockstep, sweep, training
 from jaxparl.envs import make
+from jaxparl.selection import all_runs
 
 CHUNKS = 9
 ITERATIONS_PER_CHUNK = 400
@@ -123,7 +124,7 @@ def at_least(what: str, value: float, bar: float | None) -> Row:
 def preset(name: str) -> list[Row]:
     """Trains a preset and holds it against the exact equilibrium."""
     job = cli.parse(["game_tree", "--preset", name])
-    runs = cli.selected_runs(job.selection)
+    runs = all_runs(job.selection.games, job.selection.seeds, (), job.config.rates)
     env, _ = make("game_tree", **dataclasses.asdict(job.settings))
     compiled = sweep.compile_sweep(job.config, env, runs)
     history = list(sweep.train(job.config, compiled))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,47 +20,91 @@ import tyro
 with contextlib.suppress(RuntimeError):
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
-from jaxparl import validation
+from jaxparl import experiment, report
 from jaxparl.config import Config, Rates
 from jaxparl.envs import REGISTRY, Entry
-from jaxparl.experiment import Job, Selection, load_principals, run
-from jaxparl.records import RunFolder
-from jaxparl.sweep import RunId, grid
+from jaxparl.merge import merge
+from jaxparl.phase import StoppedError
+from jaxparl.plan import plan
+from jaxparl.selection import Job, Selection, all_runs, own_runs, part
 
 _BAD_INPUT = 2
-_INTERRUPTED = 130
-_DIVERGED = 1
+_FAILED = 1
+# A process that a signal ended has 128 and its number, by the custom of shells.
+_SIGNALLED = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Which parts to join.
+
+    Attributes:
+      folder: the --out that they had; it holds folders shard-I-of-N.
+      out: where the whole goes, new or empty; by default FOLDER/merged.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    out: Path | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs `jaxparl train ENV ...`; bad input exits with 2 and one line, nothing written."""
+    """Runs `jaxparl COMMAND ...`; bad input exits with 2 and one line, nothing written."""
     command, *rest = [*(sys.argv[1:] if argv is None else argv), "--help", ""][:-1]
-    if command in ("-h", "--help") or (command == "train" and rest[0] in ("-h", "--help")):
+    commands = {"train": _train, "plan": _plan, "merge": _merge}
+    wants_help = rest[:1] in (["-h"], ["--help"]) and command != "merge"
+    if command in ("-h", "--help") or wants_help:
         print(_overview())
-        return
-    if command != "train":
-        _fail(f"unknown command {command!r}; there is: train")
+    elif command not in commands:
+        _fail(f"unknown command {command!r}; there is: {', '.join(commands)}", _BAD_INPUT)
+    else:
+        commands[command](rest[:-1] or rest)
+
+
+def _train(arguments: Sequence[str]) -> None:
     try:
-        job = parse(rest[:-1])
-        env = REGISTRY[job.environment].environment(job.settings)
-        validator = None
-        if job.selection.validate or job.selection.principal:
-            validator = validation.make_validator(job.config, env)
-        saved = None
-        if validator and job.selection.principal:
-            saved = load_principals(job, validator)
-        runs = saved.runs if saved else selected_runs(job.selection)
-        folder = RunFolder(job.selection.out or _new_folder(job))
+        job = parse(arguments)
+        prepared = experiment.prepare(job, REGISTRY[job.environment].environment(job.settings))
     except (ValueError, OSError) as error:
-        _fail(str(error))
+        _fail(str(error), _BAD_INPUT)
     try:
-        run(job, env, runs, saved, folder)
-    except FloatingPointError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(_DIVERGED)
+        with contextlib.closing(prepared.folder):
+            experiment.run(prepared)
+    except StoppedError as stopped:
+        print(
+            f"\nstopped at iteration {stopped.iteration:,}; the same command with --out "
+            f"{prepared.folder.path} --resume auto goes on from there"
+        )
+        sys.exit(_SIGNALLED + stopped.signal)
     except KeyboardInterrupt:
-        print(f"\nstopped; the evaluations so far are in {folder.path}/metrics.csv")
-        sys.exit(_INTERRUPTED)
+        print(f"\nstopped; what {prepared.folder.path} holds is whole")
+        sys.exit(_SIGNALLED + signal.SIGINT)
+    except (FloatingPointError, OSError) as error:
+        _fail(str(error), _FAILED)
+
+
+def _plan(arguments: Sequence[str]) -> None:
+    try:
+        job = parse(arguments)
+        chosen = job.selection
+        env = REGISTRY[job.environment].environment(job.settings)
+        every = all_runs(chosen.games, chosen.seeds, chosen.sweep, job.config.rates)
+        runs = own_runs(every, part(chosen))
+    except ValueError as error:
+        _fail(str(error), _BAD_INPUT)
+    report.plan(plan(job.config, env, runs, chosen.lanes))
+
+
+def _merge(arguments: Sequence[str]) -> None:
+    chosen = tyro.cli(
+        Parts,
+        prog="jaxparl merge",
+        description="Join the parts of a sweep that was trained with --shard.",
+        args=arguments,
+    )
+    try:
+        print(f"merged: {merge(chosen.folder, chosen.out)}")
+    except (ValueError, OSError) as error:
+        _fail(str(error), _BAD_INPUT)
 
 
 def parse(argv: Sequence[str]) -> Job:
@@ -102,18 +147,11 @@ def parse(argv: Sequence[str]) -> Job:
     return Job(name, entry.label, parsed.settings, parsed.selection, parsed.config)
 
 
-def selected_runs(selection: Selection) -> list[RunId]:
-    """The runs of every game with every seed.
-
-    Raises:
-      ValueError: for a range that is not one.
-    """
-    return grid(_range("games", selection.games), _range("seeds", selection.seeds))
-
-
 def _overview() -> str:
     lines = [
         "usage: train.py ENV [--preset NAME] [--options]      (or: jaxparl train ENV ...)",
+        "       jaxparl plan ENV ...      what the same sweep would need: memory and time",
+        "       jaxparl merge FOLDER      joins the parts of a sweep trained with --shard",
         "",
         "Trains a principal and its agents in lockstep on a game, holds what they learned",
         "against the exact equilibrium, and writes curves, a summary and a figure to runs/.",
@@ -150,20 +188,6 @@ def _replace(settings: Any, overrides: Mapping[str, Any]) -> Any:
     )
 
 
-def _range(name: str, text: str) -> range:
-    first, colon, last = text.partition(":")
-    if not colon or not first.isdecimal() or not last.isdecimal() or int(first) >= int(last):
-        raise ValueError(f"--{name} must be A:B with 0 <= A < B, not {text!r}; B is not included")
-    return range(int(first), int(last))
-
-
-def _new_folder(job: Job) -> Path:
-    name = f"{job.environment}-{job.selection.preset}"
-    taken = {path.name for path in Path("runs").glob(f"{name}*")}
-    number = next(n for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
-    return Path("runs") / f"{name}-{number}"
-
-
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(_BAD_INPUT)
+    sys.exit(code)

@@ -9,19 +9,21 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from jaxparl import schemes, sweep, validation
-from jaxparl.config import Config
+from jaxparl.config import Config, Rates
 from jaxparl.environment import Game
+from jaxparl.layout import compile_chunk, spread
 from jaxparl.panels import ValidationMetrics
 from jaxparl.run_state import Weights
+from jaxparl.runs import Entrant, RunId, rates_of
 from jaxparl.schemes import Terms
-from jaxparl.sweep import RunId, Sweep
+from jaxparl.sweep import Sweep
 from jaxparl.validation import ValidationState
 
 #: What a nudge is worth, as a share of the welfare that the principal reaches; the paper's.
@@ -41,14 +43,6 @@ _SCHEMES = {
 _VALIDATION_ROOT = 2
 
 
-class Entrant(NamedTuple):
-    """Which run of validation: the scheme, and the run whose principal it is held against."""
-
-    scheme: str
-    game: int
-    seed: int
-
-
 @struct.dataclass
 class ComparisonState:
     """All runs of validation, with a leading axis R."""
@@ -59,7 +53,7 @@ class ComparisonState:
 
 def entrants(runs: Sequence[RunId]) -> list[Entrant]:
     """Every run under every scheme, the schemes of a run side by side."""
-    return [Entrant(scheme, *run) for run in runs for scheme in _SCHEMES]
+    return [Entrant(scheme, run) for run in runs for scheme in _SCHEMES]
 
 
 def compile_comparison(
@@ -74,7 +68,7 @@ def compile_comparison(
       env: the game.
       runs: which runs were trained.
       weights: theirs, `[R, ...]`, see `run_state.target_weights`.
-      lanes: see `sweep.spread`.
+      lanes: see `layout.spread`.
 
     Raises:
       ValueError: the game cannot be validated, see `validation.make_validator`, or the weights
@@ -82,9 +76,8 @@ def compile_comparison(
     """
     validator = validation.make_validator(config, env)
     validation.check_principal(validator, jax.tree.map(lambda leaf: leaf[0], weights))
-    rates = jax.tree.map(jnp.float32, config.rates)
 
-    def enter(game: jax.Array, weights: Weights) -> Terms:
+    def enter(game: jax.Array, rates: Rates, weights: Weights) -> Terms:
         """What the agents face under each scheme, `[K, ...]`."""
         game_params = sweep.draw_game(env, game)
         principal = schemes.freeze(validator.learner, game_params, rates, weights)
@@ -114,13 +107,16 @@ def compile_comparison(
 
     start = time.perf_counter()
     names = entrants(runs)
-    layout = sweep.spread(len(names), lanes)
-    games = jnp.asarray([run.game for run in runs])
+    layout = spread(len(names), lanes)
+    games = np.array([run.game for run in runs])
+    kept = (games, rates_of(config.rates, runs), weights)
     # over runs
-    terms = jax.jit(lambda *kept: jax.lax.map(lambda run: enter(*run), kept))(games, weights)
-    rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[layout.rows], terms)
-    numbers = jnp.asarray([name[1:] for name in names])[layout.rows]
-    state = jax.jit(jax.vmap(init_run), out_shardings=layout.place)(rows, numbers)  # over R
-    chunk = sweep.compile_chunk(layout, chunk_run, state)
+    terms = jax.jit(lambda kept: jax.lax.map(lambda run: enter(*run), kept))(kept)
+    # As NumPy arrays, which every process may lay out over the devices of all.
+    by_entrant = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.device_get(terms))
+    numbers = np.array([(name.run.game, name.run.seed) for name in names])
+    given = jax.tree.map(lambda leaf: leaf[layout.rows], (by_entrant, numbers))
+    state = jax.jit(jax.vmap(init_run), out_shardings=layout.place)(*given)  # over R
+    chunk = compile_chunk(layout, chunk_run, state)
     jax.block_until_ready(state)
-    return Sweep(names, state, chunk, time.perf_counter() - start)
+    return Sweep(names, layout, state, chunk, time.perf_counter() - start)

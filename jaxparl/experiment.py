@@ -5,67 +5,28 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxparl import play, records, report, validation
-from jaxparl.checkpoint import load_weights, save_weights
+from jaxparl import phase, play, records, report, sweep, validation
+from jaxparl.checkpoint import discard, load_weights, save_weights
 from jaxparl.comparison import compile_comparison, entrants
-from jaxparl.config import Config
 from jaxparl.environment import Game, GameParams
+from jaxparl.layout import fetch, spread
 from jaxparl.lockstep import make_learner
-from jaxparl.records import RunFolder
+from jaxparl.records import RunFolder, shard_name
 from jaxparl.run_state import Weights, target_weights
-from jaxparl.sweep import Progress, RunId, Sweep, compile_sweep, train
+from jaxparl.runs import RunId, rates_of, run_of
+from jaxparl.selection import Job, all_runs, own_runs, part
+from jaxparl.sweep import compile_sweep
 
 # Of a GIF, and the luck of its episode.
 _MOST_FRAMES = 60
 _EPISODE_SEED = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Which runs, and where their results go.
-
-    Attributes:
-      preset: a named set of options for this game; options given beside it win.
-      games: numbers of the games to draw, `A:B` without B; the same number is the same game.
-      seeds: seeds of each game, `A:B` without B; every game is trained with every seed.
-      validate: once trained, freeze the principals, and let black-box agents learn from scratch
-        under their contracts and under baselines.
-      principal: folder of an earlier run of the same game; train nothing, validate its principals.
-      out: folder for the results, new or empty; by default a new one under runs/.
-    """
-
-    preset: str = "quick"
-    games: str = "0:2"
-    seeds: str = "0:2"
-    validate: bool = False
-    principal: Path | None = None
-    out: Path | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """Everything that one command line says.
-
-    Attributes:
-      environment: the name of the game.
-      label: what one draw of it is called in a figure.
-      settings: its sizes and rules.
-      selection: which runs, and where their results go.
-      config: how they learn.
-    """
-
-    environment: str
-    label: str
-    settings: Any
-    selection: Selection
-    config: Config
 
 
 class Principals(NamedTuple):
@@ -75,7 +36,162 @@ class Principals(NamedTuple):
     weights: Weights
 
 
-def load_principals(job: Job, validator: validation.Validator) -> Principals:
+class Experiment(NamedTuple):
+    """A job that has been found to make sense, and a place for its results.
+
+    Attributes:
+      job: what was asked for.
+      env: the game.
+      runs: those of this process.
+      saved: the principals to validate, where nothing is to be trained.
+      folder: where results go.
+    """
+
+    job: Job
+    env: Game
+    runs: list[RunId]
+    saved: Principals | None
+    folder: RunFolder
+
+
+def prepare(job: Job, env: Game) -> Experiment:
+    """Checks a job before anything is computed, and makes or opens its folder.
+
+    Raises:
+      ValueError: it makes no sense, or the folder to resume was made by other settings.
+      OSError: the folder is not to be had, or an earlier run is missing.
+    """
+    chosen = job.selection
+    saved = None
+    if chosen.validate or chosen.principal:
+        try:
+            validator = validation.make_validator(job.config, env)
+        except ValueError as error:
+            raise ValueError(f"--validate and --principal: {error}") from error
+        if chosen.principal:
+            saved = _load_principals(job, validator)
+    asked = (chosen.games, chosen.seeds, chosen.sweep)
+    every = saved.runs if saved else all_runs(*asked, job.config.rates)
+    mine = part(chosen)
+    runs = own_runs(every, mine)
+    recorded = {
+        "environment": job.environment,
+        "label": job.label,
+        "settings": dataclasses.asdict(job.settings),
+        "config": dataclasses.asdict(job.config),
+        "of_runs": [run.labels() for run in every],
+        "principal": str(chosen.principal) if saved else None,
+        "shard": list(mine) if mine else None,
+        "lanes": spread(len(runs), chosen.lanes).lanes,
+        "validate": chosen.validate,
+    }
+    if saved:
+        weights = sweep.select_run(saved.weights, np.array([every.index(run) for run in runs]))
+        saved = Principals(runs, weights)
+    base = chosen.out or _under_runs(job, recorded, runs)
+    folder = RunFolder(base / shard_name(*mine) if mine else base, chosen.resume == "auto")
+    try:
+        changes = folder.write_config(recorded, runs)
+    except (ValueError, OSError):
+        folder.close()
+        raise
+    for change in changes:
+        report.warn(f"versions have changed since this run began, bits may differ: {change}")
+    return Experiment(job, env, runs, saved, folder)
+
+
+def run(experiment: Experiment) -> None:
+    """Trains, records and reports one job, and validates it, if asked to; skips what is done.
+
+    Raises:
+      StoppedError: a signal came; what is missing can be gone on with.
+      FloatingPointError: every run has diverged.
+      DamagedCheckpointError: what it would go on from is not what was written.
+      OSError: results could not be written.
+    """
+    job, _, runs, saved, folder = experiment
+    if folder.has("validation" if saved or job.selection.validate else "summary"):
+        report.already(folder.path)
+        return
+    report.announce(job.environment, job.selection.preset, runs, job.config, folder.path)
+    if saved is None:
+        runs, weights = _train(experiment)
+    else:
+        weights = saved.weights
+    if saved or job.selection.validate:
+        _validate(experiment, runs, weights)
+    report.where(folder.path)
+
+
+def _train(experiment: Experiment) -> Principals:
+    """The runs that have not diverged, and their weights; from the folder, if they are there."""
+    job, env, runs, _, folder = experiment
+    config, final = job.config, folder.path / "checkpoints" / "final"
+    if folder.has("summary"):
+        _, curves = folder.read_arrays(runs)
+        return _survivors(runs, load_weights(final), curves)
+    compiled = compile_sweep(config, env, runs, job.selection.lanes)
+    seconds = job.selection.checkpoint_seconds
+    trained = phase.go(config, compiled, folder, phase.TRAINING, seconds)
+    # As NumPy arrays, which belong to no device.
+    weights = fetch(compiled.layout, target_weights(trained.state.run))
+    save_weights(final, weights)
+    folder.write_arrays(runs, trained.iterations, trained.curves)
+    games = [group_of(job.label, run) for run in runs]
+    report.closing_table(
+        "Learned beside exact: the last evaluation", games, trained.curves, trained.timing
+    )
+    draw_curves(folder.path / "figure.png", games, trained.iterations, trained.curves)
+    if env.can_draw:
+        one = sweep.select_run(weights, 0)
+        params, rates = sweep.draw_game(env, runs[0].game), rates_of(config.rates, runs[:1])
+        learner = make_learner(config, env)
+        decide = play.all_follow(learner, params, sweep.select_run(rates, 0), one)
+        _draw_episode(folder.path / "episode.gif", env, params, decide)
+    folder.write_summary(trained.iterations, trained.curves, trained.timing, trained.fingerprints)
+    discard(folder.path / "checkpoints" / phase.TRAINING.doing)
+    return _survivors(runs, weights, trained.curves)
+
+
+def _validate(experiment: Experiment, runs: Sequence[RunId], weights: Weights) -> None:
+    job, env, _, _, folder = experiment
+    config = job.config
+    compiled = compile_comparison(config, env, runs, weights, job.selection.lanes)
+    seconds = job.selection.checkpoint_seconds
+    validated = phase.go(config, compiled, folder, phase.VALIDATION, seconds)
+    folder.write_arrays(compiled.runs, validated.iterations, validated.curves, "validation")
+    groups = [entrant.scheme for entrant in entrants(runs)]
+    report.closing_table(
+        "Black-box agents under each scheme: the last evaluation",
+        groups,
+        validated.curves,
+        validated.timing,
+        has_total=False,
+    )
+    draw_curves(folder.path / "validation.png", groups, validated.iterations, validated.curves)
+    if env.can_draw and jax.process_count() == 1:
+        first = sweep.select_run(validated.state, 0)
+        params = first.run.agent.target_params
+        decide = validation.decide(validation.make_validator(config, env), first.terms, params)
+        _draw_episode(folder.path / "validation.gif", env, first.terms.game_params, decide)
+    folder.write_comparison(groups, validated.curves, validated.timing, validated.fingerprints)
+    discard(folder.path / "checkpoints" / phase.VALIDATION.doing)
+
+
+def _survivors(
+    runs: Sequence[RunId], weights: Weights, curves: Mapping[str, np.ndarray]
+) -> Principals:
+    """Those runs that have not diverged."""
+    sound = np.flatnonzero(np.isfinite(curves["agent_loss"][:, -1]))
+    return Principals([runs[int(number)] for number in sound], sweep.select_run(weights, sound))
+
+
+def group_of(label: str, run: RunId) -> str:
+    """What a run belongs to in figures: `tree 0, nudge 0.02`, whatever its seed."""
+    return ", ".join([f"{label} {run.game}", *(f"{name} {value}" for name, value in run.rates)])
+
+
+def _load_principals(job: Job, validator: validation.Validator) -> Principals:
     """Reads the principals that a job is to validate.
 
     Raises:
@@ -85,141 +201,42 @@ def load_principals(job: Job, validator: validation.Validator) -> Principals:
     path = job.selection.principal
     assert path is not None
     recorded = records.read_config(path)
+    asked = {"environment": job.environment, "settings": dataclasses.asdict(job.settings)}
     # As JSON has it: tuples are lists.
-    settings = json.loads(json.dumps(dataclasses.asdict(job.settings)))
-    for name, here, there in (
-        ("environment", job.environment, recorded["environment"]),
-        *((name, here, recorded["settings"].get(name)) for name, here in settings.items()),
-    ):
-        if here != there:
-            raise ValueError(
-                f"the principals in {path} are of another game: {name} was {there}, not {here}"
-            )
+    asked = json.loads(json.dumps(asked))
+    differences = records.different(asked, {name: recorded.get(name) for name in asked})
+    if differences:
+        raise ValueError(f"the principals in {path} are of another game: {'; '.join(differences)}")
     weights = load_weights(path / "checkpoints" / "final")
-    validation.check_principal(validator, jax.tree.map(lambda leaf: leaf[0], weights))
-    return Principals([RunId(**run) for run in recorded["runs"]], weights)
+    validation.check_principal(validator, sweep.select_run(weights, 0))
+    return Principals([run_of(labels) for labels in recorded["runs"]], weights)
 
 
-def run(
-    job: Job, env: Game, runs: Sequence[RunId], saved: Principals | None, folder: RunFolder
+def _under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[RunId]) -> Path:
+    """A new folder under runs/; to resume, one there that the same settings have made."""
+    name = f"{job.environment}-{job.selection.preset}"
+    if job.selection.shard:
+        raise ValueError("--shard needs --out: that is where the parts come together")
+    taken = sorted(Path("runs").glob(f"{name}-*"))
+    if job.selection.resume == "auto":
+        for path in taken:
+            if (path / "config.json").exists() and not records.changed(path, recorded, runs):
+                return path
+    numbers = {path.name for path in taken}
+    number = next(n for n in range(1, len(taken) + 2) if f"{name}-{n}" not in numbers)
+    return Path("runs") / f"{name}-{number}"
+
+
+def draw_curves(
+    path: Path, groups: Sequence[str], iterations: np.ndarray, curves: Mapping[str, np.ndarray]
 ) -> None:
-    """Trains, records and reports one job, and validates it, if asked to."""
-    folder.write_config(
-        {
-            "environment": job.environment,
-            "settings": dataclasses.asdict(job.settings),
-            "config": dataclasses.asdict(job.config),
-            "principal": str(job.selection.principal) if saved else None,
-        },
-        runs,
-    )
-    report.announce(job.environment, job.selection.preset, runs, job.config, folder.path)
-    weights = saved.weights if saved else _train(job, env, runs, folder)
-    if saved or job.selection.validate:
-        _validate(job.config, env, runs, folder, weights)
-    report.where(folder.path)
-
-
-def _train(job: Job, env: Game, runs: Sequence[RunId], folder: RunFolder) -> Weights:
-    config = job.config
-    trained = _go(config, compile_sweep(config, env, runs), folder, "training", "metrics")
-    folder.write_summary(trained.iterations, trained.curves, trained.timing)
-    weights = jax.tree.map(lambda leaf: leaf[: len(runs)], target_weights(trained.state.run))
-    # As NumPy arrays, which belong to no device.
-    weights = jax.device_get(weights)
-    save_weights(folder.path / "checkpoints" / "final", weights)
-    games = [f"{job.label} {run.game}" for run in runs]
-    report.closing_table(
-        "Learned beside exact: the last evaluation", games, trained.curves, trained.timing
-    )
-    _draw(folder.path / "figure.png", games, trained)
-    if env.can_draw:
-        first = jax.tree.map(lambda leaf: leaf[0], trained.state)
-        learner, params = make_learner(config, env), first.game_params
-        decide = play.all_follow(learner, params, first.rates, target_weights(first.run))
-        _draw_episode(folder.path / "episode.gif", env, params, decide)
-    return weights
-
-
-class _Outcome(NamedTuple):
-    """What a finished sweep leaves: curves `[R, evaluations]`, timing, the last state."""
-
-    iterations: np.ndarray
-    curves: dict[str, np.ndarray]
-    timing: dict[str, float]
-    state: Any
-
-
-def _go(config: Config, sweep: Sweep, folder: RunFolder, what: str, name: str) -> _Outcome:
-    evaluations = config.iterations // config.evaluation_interval
-    iterations = config.evaluation_interval * np.arange(1, evaluations + 1)
-    history: list[Progress] = []
-    with report.ProgressLine(config, len(sweep.runs), sweep.compile_seconds, what) as line:
-        for progress in train(config, sweep):
-            # Only the last state is kept: the chunk after it has consumed the others.
-            history.append(progress)
-            done = int(iterations[progress.chunk - 1])
-            folder.append_metrics(sweep.runs, done, progress.metrics, name)
-            line.update(progress)
-            _check_finite(sweep.runs, done, progress.metrics)
-    # [R, evaluations] of each metric
-    curves = {
-        field: np.stack([getattr(progress.metrics, field) for progress in history], axis=1)
-        for field in vars(history[0].metrics)
-    }
-    folder.write_arrays(sweep.runs, iterations, curves, name)
-    seconds = history[-1].seconds
-    timing = {
-        "compile_seconds": sweep.compile_seconds,
-        "train_seconds": seconds,
-        "iterations_per_second": config.iterations * len(sweep.runs) / seconds,
-    }
-    return _Outcome(iterations, curves, timing, history[-1].state)
-
-
-def _check_finite(runs: Sequence[tuple[Any, ...]], iteration: int, metrics: Any) -> None:
-    """Stops a sweep that has diverged; what it found so far is on the disk."""
-    names = records.run_fields(runs)
-    losses = {name: values for name, values in vars(metrics).items() if name.endswith("loss")}
-    for name, values in losses.items():
-        for run, value in zip(runs, values, strict=True):
-            if not np.isfinite(value):
-                which = " ".join(f"{field} {part}" for field, part in zip(names, run, strict=True))
-                raise FloatingPointError(
-                    f"{which} has diverged: {name} is {value} at iteration {iteration:,}. Try a "
-                    "smaller --learning-rate, or --loss huber and --max-gradient-norm 10"
-                )
-
-
-def _validate(
-    config: Config, env: Game, runs: Sequence[RunId], folder: RunFolder, weights: Weights
-) -> None:
-    sweep = compile_comparison(config, env, runs, weights)
-    validated = _go(config, sweep, folder, "validating", "validation")
-    schemes = [entrant.scheme for entrant in entrants(runs)]
-    folder.write_comparison(schemes, validated.curves, validated.timing)
-    report.closing_table(
-        "Black-box agents under each scheme: the last evaluation",
-        schemes,
-        validated.curves,
-        validated.timing,
-        has_total=False,
-    )
-    _draw(folder.path / "validation.png", schemes, validated)
-    if env.can_draw:
-        first = jax.tree.map(lambda leaf: leaf[0], validated.state)
-        params = first.run.agent.target_params
-        decide = validation.decide(validation.make_validator(config, env), first.terms, params)
-        _draw_episode(folder.path / "validation.gif", env, first.terms.game_params, decide)
-
-
-def _draw(path: Path, groups: Sequence[str], outcome: _Outcome) -> None:
+    """Draws learning curves `[R, evaluations]`, if matplotlib is there."""
     if importlib.util.find_spec("matplotlib") is None:
         print("no figure: matplotlib is missing; pip install 'jaxparl[plot]'")
         return
     from jaxparl.plotting import learning_curves
 
-    learning_curves(path, groups, outcome.iterations, outcome.curves)
+    learning_curves(path, groups, iterations, curves)
 
 
 def _draw_episode(

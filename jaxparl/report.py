@@ -14,10 +14,13 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from jaxparl.config import Config
+from jaxparl.plan import Plan
 from jaxparl.records import half_interval
-from jaxparl.sweep import Progress, RunId
+from jaxparl.runs import RunId
+from jaxparl.sweep import Progress
 
 _CONSOLE = Console(highlight=False)
+_ERRORS = Console(highlight=False, stderr=True)
 _LOG_LINES = 10
 
 
@@ -95,10 +98,17 @@ def announce(
     environment: str, preset: str, runs: Sequence[RunId], config: Config, path: Path
 ) -> None:
     """Says what is about to happen."""
-    games = len({run.game for run in runs})
-    seeds = len(runs) // games
+    games, settings = len({run.game for run in runs}), len({run.rates for run in runs})
+    sizes = [_count(games, "game")]
+    if settings > 1:
+        sizes.append(_count(settings, "setting"))
+    seeds = len({run.seed for run in runs})
+    sizes.append(_count(seeds, "seed"))
+    # A part of a sweep need not be a box.
+    if games * settings * seeds != len(runs):
+        sizes = [_count(len(runs), "run")]
     _CONSOLE.print(
-        f"[bold]{environment}[/] ({preset}): {_count(games, 'game')} x {_count(seeds, 'seed')}, "
+        f"[bold]{environment}[/] ({preset}): {' x '.join(sizes)}, "
         f"{config.iterations:,} iterations each; critics {config.critic}, "
         f"outcomes {config.outcome_model}, nudge {config.rates.nudge}",
         soft_wrap=True,
@@ -138,7 +148,7 @@ class ProgressLine:
         rate = self._iterations * progress.chunk / progress.seconds
         text = (
             f"{share:4.0%}  {rate:,.0f} iterations/s  {_clock(left)} left"
-            f"{_headline(vars(progress.metrics))}"
+            f"{_headline(progress.metrics)}"
         )
         if self._task is not None:
             self._bar.update(self._task, completed=progress.chunk, description=text)
@@ -186,6 +196,39 @@ def closing_table(
     )
 
 
+def plan(found: Plan) -> None:
+    """Prints what a sweep will need."""
+    table = Table(box=box.SIMPLE, show_header=False, padding=0)
+    held = found.bytes_besides + found.bytes_per_run * found.runs / found.devices
+    for name, value in (
+        (
+            "runs",
+            f"{found.runs:,}, {found.lanes:,} side by side on {_count(found.devices, 'device')}",
+        ),
+        ("a run holds", _megabytes(found.bytes_per_run)),
+        ("a device holds", f"{_megabytes(held)} of {_megabytes(found.bytes_per_device)}"),
+        ("runs that fit", f"{found.most_runs:,}"),
+        ("compiling", f"{found.compile_seconds:.0f} s"),
+        ("training", f"{_clock(found.seconds)} (minutes and seconds), from a short chunk"),
+    ):
+        table.add_row(f"{name}  ", value)
+    _CONSOLE.print(table)
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def warn(text: str) -> None:
+    """Says what a person should know, beside what was asked for."""
+    _ERRORS.print(f"warning: {text}", soft_wrap=True)
+
+
+def already(path: Path) -> None:
+    """Says that there is nothing left to do."""
+    _CONSOLE.print(f"finished already: {path}", soft_wrap=True)
+
+
 def where(path: Path) -> None:
     """Says where the results are."""
     _CONSOLE.print(f"figure, curves and summary: {path}", soft_wrap=True)
@@ -194,11 +237,14 @@ def where(path: Path) -> None:
 def _cells(
     columns: Sequence[Column], last: Mapping[str, np.ndarray], chosen: np.ndarray
 ) -> list[str]:
-    values = [column.reduce(last[column.metric][chosen]) for column in columns]
-    return [
-        "" if np.isnan(value) else f"{value:{column.form}}"
-        for column, value in zip(columns, values, strict=True)
-    ]
+    """A row: of the chosen runs, those that have a number."""
+    cells = []
+    for column in columns:
+        values = last[column.metric][chosen]
+        values = values[np.isfinite(values)]
+        value = column.reduce(values) if len(values) else np.nan
+        cells.append("" if np.isnan(value) else f"{value:{column.form}}")
+    return cells
 
 
 def _headline(metrics: Mapping[str, np.ndarray]) -> str:

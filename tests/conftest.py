@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import NamedTuple
 
 import jax
@@ -12,6 +13,11 @@ from oracles import random_tree
 from jaxparl.contracts import minimal_contract
 from jaxparl.equilibrium import Equilibrium, backward_induction
 from jaxparl.types import Contract, TabularGame
+
+# Many tests run the same programs: one of them compiles, the others read what it left.
+_COMPILED = tempfile.TemporaryDirectory(prefix="jaxparl-tests-")
+jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 class SolvedTree(NamedTuple):

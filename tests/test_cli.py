@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxparl import cli, training
+from jaxparl import cli, selection, training
 from jaxparl.checkpoint import load_weights
 from jaxparl.config import Config
 
@@ -96,7 +96,7 @@ def test_a_place_that_cannot_be_written_to_is_known_before_training(capsys, tmp_
 @given(st.text(max_size=8))
 def test_a_range_is_read_or_refused(text):
     try:
-        found = cli._range("seeds", text)
+        found = selection._range("seeds", text)
     except ValueError as error:
         assert "--seeds must be A:B" in str(error)
     else:
@@ -112,7 +112,8 @@ def test_a_run_leaves_a_whole_folder(tmp_path, capsys):
     assert "left" in shown
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "config.json", "metrics.csv", "metrics.npz", "summary.json", "figure.png", "checkpoints",
+        ".lock", "config.json", "metrics.csv", "metrics.npz", "summary.json", "figure.png",
+        "checkpoints",
     }  # fmt: skip
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["depth"] == 3

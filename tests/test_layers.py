@@ -9,8 +9,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 STEPS = (
-    {"types", "config"},
+    {"types", "config", "interruption"},
     {
+        "runs",
+        "layout",
         "environment",
         "contracts",
         "networks",
@@ -20,7 +22,7 @@ STEPS = (
         "players",
         "run_state",
     },
-    {"critics", "tabular", "sampling"},
+    {"critics", "tabular", "sampling", "selection"},
     {"agent", "principal", "outcome_model", "equilibrium"},
     {"lockstep", "stationary"},
     {"play"},
@@ -28,10 +30,12 @@ STEPS = (
     {"evaluation", "panels"},
     {"training", "validation"},
     {"sweep"},
-    {"comparison"},
+    {"comparison", "plan"},
     {"records", "checkpoint"},
     {"plotting", "report"},
+    {"phase"},
     {"experiment"},
+    {"merge"},
     {"cli"},
 )
 STEP_OF = {module: step for step, modules in enumerate(STEPS) for module in modules}

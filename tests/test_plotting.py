@@ -12,7 +12,7 @@ from PIL import Image, ImageSequence
 
 from jaxparl import play, plotting
 from jaxparl.envs import make
-from jaxparl.sweep import grid
+from jaxparl.runs import grid
 
 
 def test_every_game_has_a_curve_a_band_and_its_exact_optimum(tmp_path, monkeypatch):

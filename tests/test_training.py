@@ -12,6 +12,7 @@ import pytest
 from jaxparl import lockstep, sweep
 from jaxparl.config import Config, Rates
 from jaxparl.envs import make
+from jaxparl.runs import RunId, grid
 from jaxparl.training import make_train
 
 SMALL = Config(
@@ -56,7 +57,7 @@ def test_learning_reaches_the_equilibrium_of_a_small_tree(critic, outcome_model,
 
 def test_two_seeds_differ_in_weights_actions_and_trees():
     env, _ = make("game_tree", depth=5)
-    compiled = sweep.compile_sweep(SMALL, env, sweep.grid([0, 1], [0, 1]))
+    compiled = sweep.compile_sweep(SMALL, env, grid([0, 1], [0, 1]))
     before = compiled.state
     tables = before.run.agent.params["params"]["Embed_0"]["embedding"]
     rewards = before.game_params.agent_reward
@@ -74,9 +75,9 @@ def test_two_seeds_differ_in_weights_actions_and_trees():
 def test_a_run_alone_equals_the_same_run_in_a_batch_of_eight():
     env, _ = make("game_tree", depth=5)
     seeds = list(range(8))
-    batch = sweep.compile_sweep(SMALL, env, sweep.grid([3], seeds), lanes=8)
+    batch = sweep.compile_sweep(SMALL, env, grid([3], seeds), lanes=8)
     *_, together = sweep.train(SMALL, batch)
-    alone = sweep.compile_sweep(SMALL, env, [sweep.RunId(3, 5)], lanes=1)
+    alone = sweep.compile_sweep(SMALL, env, [RunId(3, 5)], lanes=1)
     *_, single = sweep.train(SMALL, alone)
     fifth = jax.tree.map(lambda leaf: leaf[5], together.state.run)
     one = jax.tree.map(lambda leaf: leaf[0], single.state.run)
@@ -87,7 +88,7 @@ def test_a_run_alone_equals_the_same_run_in_a_batch_of_eight():
 
 def test_a_sweep_gives_what_make_train_gives():
     env, _ = make("game_tree", depth=4)
-    *_, last = sweep.train(SMALL, sweep.compile_sweep(SMALL, env, [sweep.RunId(2, 7)]))
+    *_, last = sweep.train(SMALL, sweep.compile_sweep(SMALL, env, [RunId(2, 7)]))
     train = make_train(SMALL, env, sweep.draw_game(env, 2))
     result = jax.jit(train)(sweep.run_key(2, 7))
     one = jax.tree.map(lambda leaf: leaf[0], last.state.run)

@@ -1,0 +1,154 @@
+"""How many runs lie on the devices of all processes, and the program that takes them further."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxparl.types import PyTree
+
+
+class Layout(NamedTuple):
+    """How the axis R lies on the devices.
+
+    Attributes:
+      num_runs: R.
+      rows: the number of the run in each row. Devices get equally many rows, in whole lanes: the
+        last run is repeated, and its copies are dropped from what is recorded.
+      place: the sharding of arrays `[rows, ...]`.
+      lanes: runs of one device that are vmapped; the others wait for their turn. A run has the
+        same bits whatever else runs beside it, as long as this number is the same.
+    """
+
+    num_runs: int
+    rows: np.ndarray
+    place: NamedSharding
+    lanes: int
+
+    @property
+    def devices(self) -> int:
+        """How many there are."""
+        return self.place.mesh.size
+
+    @property
+    def turns(self) -> int:
+        """How often a device has to begin."""
+        return len(self.rows) // self.devices // self.lanes
+
+
+class Chunk(NamedTuple):
+    """A compiled `(state, chunk) -> (state, metrics)` of all rows; it consumes its state."""
+
+    program: jax.stages.Compiled
+    turns: int
+
+    def __call__(self, state: PyTree, number: int) -> tuple[PyTree, PyTree]:
+        """Takes the runs through chunk `number`."""
+        outcome: tuple[PyTree, PyTree] = self.program(state, np.int32(number), np.int32(self.turns))
+        return outcome
+
+
+def spread(num_runs: int, lanes: int | None = None) -> Layout:
+    """Spreads runs over all devices, those of all processes.
+
+    Args:
+      num_runs: how many.
+      lanes: by default all runs of a device, and one on a CPU, where a single run's weights fit
+        into the cache and several do not.
+    """
+    devices = jax.devices()
+    if jax.process_count() == 1:
+        devices = devices[:num_runs]
+    per_device = math.ceil(num_runs / len(devices))
+    if lanes is None:
+        lanes = 1 if devices[0].platform == "cpu" else per_device
+    per_device = math.ceil(per_device / lanes) * lanes
+    rows = np.minimum(np.arange(per_device * len(devices)), num_runs - 1)
+    mesh = Mesh(np.array(devices), ("runs",))
+    return Layout(num_runs, rows, NamedSharding(mesh, PartitionSpec("runs")), lanes)
+
+
+def compile_chunk(layout: Layout, one: Callable[..., Any], state: PyTree) -> Chunk:
+    """Compiles `one(a run's state, chunk) -> (state, metrics)` for all runs.
+
+    Of `state` only shapes and types count.
+    """
+    lanes = layout.lanes
+
+    def side_by_side(states: PyTree, chunk: jax.Array) -> tuple[PyTree, PyTree]:
+        if lanes > 1:
+            return jax.vmap(one, (0, None))(states, chunk)  # over the lanes
+        outcome = one(jax.tree.map(lambda leaf: leaf[0], states), chunk)
+        alone: tuple[PyTree, PyTree] = jax.tree.map(lambda leaf: leaf[None], outcome)
+        return alone
+
+    def of_device(states: PyTree, chunk: jax.Array, turns: jax.Array) -> tuple[PyTree, PyTree]:
+        def turn(number: jax.Array, kept: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
+            first = number * lanes
+            mine = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, lanes), kept[0]
+            )
+            return jax.tree.map(
+                lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, first, 0),
+                kept,
+                side_by_side(mine, chunk),
+            )
+
+        rows = layout.turns * lanes
+        some = jax.tree.map(lambda leaf: leaf[:lanes], states)
+        metrics = jax.tree.map(
+            lambda leaf: jnp.zeros((rows, *leaf.shape[1:]), leaf.dtype),
+            jax.eval_shape(side_by_side, some, chunk)[1],
+        )
+        # How many is a number that the program is told: if it knew that there is one only, it
+        # would be another program, whose roundings are not those of several.
+        return jax.lax.fori_loop(0, turns, turn, (states, metrics))
+
+    by_run, shared = layout.place.spec, PartitionSpec()
+    of_all = jax.shard_map(
+        of_device,
+        mesh=layout.place.mesh,
+        in_specs=(by_run, shared, shared),
+        out_specs=(by_run, by_run),
+        check_vma=False,
+    )
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout.place), state
+    )
+    lowered = jax.jit(of_all, donate_argnums=0).lower(shapes, np.int32(0), np.int32(0))
+    return Chunk(lowered.compile(), layout.turns)
+
+
+def fetch(layout: Layout, tree: PyTree) -> PyTree:
+    """All runs' values, NumPy arrays `[R, ...]`, on every process; typed keys as numbers."""
+    tree = numbers(tree)
+    if jax.process_count() > 1:
+        tree = multihost_utils.process_allgather(tree, tiled=True)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: layout.num_runs], tree)
+
+
+def put(layout: Layout, like: PyTree, values: PyTree) -> PyTree:
+    """The rows of NumPy arrays `[R or more, ...]` on the devices, with typed keys as in `like`."""
+
+    def place(leaf: jax.Array, given: np.ndarray) -> jax.Array:
+        rows = np.asarray(given)[layout.rows]
+        placed = jax.make_array_from_callback(rows.shape, layout.place, rows.__getitem__)
+        return jax.random.wrap_key_data(placed) if _is_key(leaf) else placed
+
+    return jax.tree.map(place, like, values)
+
+
+def numbers(tree: PyTree) -> PyTree:
+    """The same with typed keys as the numbers that they are made of."""
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
