@@ -53,7 +53,7 @@ class Checkpoints:
     """
 
     def __init__(self, path: Path):
-        self.path = path.absolute()
+        self.path: Path = path.absolute()
         self._manager = ocp.CheckpointManager(
             self.path,
             options=ocp.CheckpointManagerOptions(

@@ -138,8 +138,8 @@ def _masked(
         for number in np.flatnonzero(~np.isfinite(values) & ~lost):
             lost[number] = True
             report.warn(
-                f"{describe(runs[int(number)])} has diverged: {name} is {values[number]} at iteration "
-                f"{iteration:,}. Try a smaller --learning-rate, or --loss huber and "
+                f"{describe(runs[int(number)])} has diverged: {name} is {values[number]} at "
+                f"iteration {iteration:,}. Try a smaller --learning-rate, or --loss huber and "
                 "--max-gradient-norm 10"
             )
     return {name: np.where(lost, np.nan, values) for name, values in metrics.items()}

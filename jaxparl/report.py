@@ -248,8 +248,13 @@ def _cells(
 
 
 def _headline(metrics: Mapping[str, np.ndarray]) -> str:
-    known = ((form, metrics[name]) for name, form in _HEADLINES.items() if name in metrics)
-    return "".join(f"  {form.format(np.nanmean(values))}" for form, values in known)
+    shown = []
+    for name, form in _HEADLINES.items():
+        values = metrics.get(name, np.empty(0))
+        values = values[np.isfinite(values)]  # some schemes have none, as runs that diverged
+        if len(values):
+            shown.append(f"  {form.format(np.mean(values))}")
+    return "".join(shown)
 
 
 def _clock(seconds: float) -> str:

@@ -195,8 +195,11 @@ def saved_principals_are_validated_again(folder: Path, tmp_path: Path, capsys) -
         np.testing.assert_array_equal(before[name], after[name])
     assert not (again / "metrics.npz").exists()
     for change, says in (
-        (("--grid-size", "3"), "are of another game: grid_size was 2, not 3"),
-        (("--grid-size", "2", "--view", "board"), "are of another game: view was centred, not"),
+        (("--grid-size", "3"), "are of another game: settings.grid_size was 2, not 3"),
+        (
+            ("--grid-size", "2", "--view", "board"),
+            'are of another game: settings.view was "centred", not',
+        ),
         (("--grid-size", "2", "--hidden-sizes", "8"), "not of this game, or has other networks"),
     ):
         assert says in " ".join(fails(capsys, *game, *change).split())
