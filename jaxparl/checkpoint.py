@@ -13,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
+from jaxparl.processes import by_first
 from jaxparl.run_state import Weights
 from jaxparl.types import PyTree
 
@@ -136,10 +137,10 @@ class Checkpoints:
         return Snapshot(chunk, about["seconds"], curves, state)
 
 
+@by_first
 def discard(path: Path) -> None:
     """Deletes the snapshots of a sweep that has ended and is recorded."""
-    if jax.process_index() == 0:
-        shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def fingerprints(state: PyTree) -> list[str]:
@@ -154,7 +155,8 @@ def fingerprints(state: PyTree) -> list[str]:
                 digest.update(np.ascontiguousarray(row).tobytes())
     found = np.array([np.frombuffer(digest.digest(), np.uint32) for digest in digests])
     if jax.process_count() > 1:
-        found = multihost_utils.process_allgather(np.where(own[:, None], found, 0)).sum(axis=0)
+        # A row is on one device, or, as NumPy's, on every process: whoever has it says the same.
+        found = multihost_utils.process_allgather(np.where(own[:, None], found, 0)).max(axis=0)
     return [found_row.astype(np.uint32).tobytes().hex() for found_row in found]
 
 

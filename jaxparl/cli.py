@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import jax
 import tyro
 
-# A core is a device of its own, so that runs side by side share nothing and wait for nobody.
-# This has to be said before gymnax is imported, which makes arrays; a process that has some
-# already keeps the devices it has. It does not concern accelerators.
-with contextlib.suppress(RuntimeError):
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-
-from jaxparl import experiment, report
+from jaxparl import experiment, launch, report
 from jaxparl.config import Config, Rates
 from jaxparl.envs import REGISTRY, Entry
 from jaxparl.merge import merge
@@ -61,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _train(arguments: Sequence[str]) -> None:
+    report.first_process_only()
     try:
         job = parse(arguments)
         prepared = experiment.prepare(job, REGISTRY[job.environment].environment(job.settings))
@@ -70,19 +63,17 @@ def _train(arguments: Sequence[str]) -> None:
         with contextlib.closing(prepared.folder):
             experiment.run(prepared)
     except StoppedError as stopped:
-        print(
-            f"\nstopped at iteration {stopped.iteration:,}; the same command with --out "
-            f"{prepared.folder.path} --resume auto goes on from there"
-        )
+        report.stopped(stopped.iteration, prepared.folder.path)
         sys.exit(_SIGNALLED + stopped.signal)
     except KeyboardInterrupt:
-        print(f"\nstopped; what {prepared.folder.path} holds is whole")
+        report.broken_off(prepared.folder.path)
         sys.exit(_SIGNALLED + signal.SIGINT)
     except (FloatingPointError, OSError) as error:
         _fail(str(error), _FAILED)
 
 
 def _plan(arguments: Sequence[str]) -> None:
+    report.first_process_only()
     try:
         job = parse(arguments)
         chosen = job.selection
@@ -118,7 +109,7 @@ def parse(argv: Sequence[str]) -> Job:
     if name not in REGISTRY:
         raise ValueError(f"unknown environment {name!r}; there is: {', '.join(REGISTRY)}")
     entry = REGISTRY[name]
-    preset = _named_preset(options)
+    preset = launch.option(options, "--preset") or Selection.preset
     if preset not in entry.presets:
         raise ValueError(f"{name} has no preset {preset!r}; it has: {', '.join(entry.presets)}")
     overrides = dict(entry.presets[preset], preset=preset)
@@ -170,15 +161,6 @@ def _preset_list(entry: Entry) -> str:
         what = ", ".join(f"{key}={value}" for key, value in overrides.items())
         lines.append(f"    {name:<24} {what}")
     return "\n".join(lines)
-
-
-def _named_preset(options: Sequence[str]) -> str:
-    for index, option in enumerate(options):
-        if option == "--preset" and index + 1 < len(options):
-            return options[index + 1]
-        if option.startswith("--preset="):
-            return option.removeprefix("--preset=")
-    return Selection.preset
 
 
 def _replace(settings: Any, overrides: Mapping[str, Any]) -> Any:

@@ -16,8 +16,9 @@ from jaxparl import phase, play, records, report, sweep, validation
 from jaxparl.checkpoint import discard, load_weights, save_weights
 from jaxparl.comparison import compile_comparison, entrants
 from jaxparl.environment import Game, GameParams
-from jaxparl.layout import fetch, spread
+from jaxparl.layout import fetch, fetch_run, spread
 from jaxparl.lockstep import make_learner
+from jaxparl.processes import by_first
 from jaxparl.records import RunFolder, shard_name
 from jaxparl.run_state import Weights, target_weights
 from jaxparl.runs import RunId, rates_of, run_of
@@ -95,7 +96,7 @@ def prepare(job: Job, env: Game) -> Experiment:
     except (ValueError, OSError):
         folder.close()
         raise
-    for change in changes:
+    for change in changes or ():
         report.warn(f"versions have changed since this run began, bits may differ: {change}")
     return Experiment(job, env, runs, saved, folder)
 
@@ -169,8 +170,8 @@ def _validate(experiment: Experiment, runs: Sequence[RunId], weights: Weights) -
         has_total=False,
     )
     draw_curves(folder.path / "validation.png", groups, validated.iterations, validated.curves)
-    if env.can_draw and jax.process_count() == 1:
-        first = sweep.select_run(validated.state, 0)
+    if env.can_draw:
+        first = fetch_run(compiled.layout, validated.state, 0)
         params = first.run.agent.target_params
         decide = validation.decide(validation.make_validator(config, env), first.terms, params)
         _draw_episode(folder.path / "validation.gif", env, first.terms.game_params, decide)
@@ -217,6 +218,8 @@ def _under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[RunId]) ->
     name = f"{job.environment}-{job.selection.preset}"
     if job.selection.shard:
         raise ValueError("--shard needs --out: that is where the parts come together")
+    if job.selection.distributed:
+        raise ValueError("--distributed needs --out: a folder that every process sees")
     taken = sorted(Path("runs").glob(f"{name}-*"))
     if job.selection.resume == "auto":
         for path in taken:
@@ -227,6 +230,7 @@ def _under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[RunId]) ->
     return Path("runs") / f"{name}-{number}"
 
 
+@by_first
 def draw_curves(
     path: Path, groups: Sequence[str], iterations: np.ndarray, curves: Mapping[str, np.ndarray]
 ) -> None:
@@ -239,6 +243,7 @@ def draw_curves(
     learning_curves(path, groups, iterations, curves)
 
 
+@by_first
 def _draw_episode(
     path: Path, env: Game, game_params: GameParams, decide: Callable[..., Any]
 ) -> None:

@@ -6,10 +6,6 @@ import signal
 import time
 from types import FrameType
 
-import jax
-import numpy as np
-from jax.experimental import multihost_utils
-
 # Of all time, what checkpoints may take.
 _SHARE = 0.02
 
@@ -60,10 +56,3 @@ class Pace:
         if self._seconds is None:
             self._wait = seconds * (1 - _SHARE) / _SHARE
         self._last = time.monotonic()
-
-
-def any_process(value: int) -> int:
-    """The largest `value` of all processes, which so agree on what to do next."""
-    if jax.process_count() == 1:
-        return value
-    return int(np.max(multihost_utils.process_allgather(np.int32(value))))

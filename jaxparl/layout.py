@@ -134,6 +134,16 @@ def fetch(layout: Layout, tree: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[: layout.num_runs], tree)
 
 
+def fetch_run(layout: Layout, tree: PyTree, number: int) -> PyTree:
+    """One run's values, of arrays `[rows, ...]`, on every process."""
+    everywhere = NamedSharding(layout.place.mesh, PartitionSpec())
+    select = jax.jit(
+        lambda tree: jax.tree.map(lambda leaf: leaf[number], tree), out_shardings=everywhere
+    )
+    # Each process has a copy of its own, which it may go on with alone.
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), select(tree))
+
+
 def put(layout: Layout, like: PyTree, values: PyTree) -> PyTree:
     """The rows of NumPy arrays `[R or more, ...]` on the devices, with typed keys as in `like`."""
 

@@ -11,8 +11,9 @@ import numpy as np
 from jaxparl import report, sweep
 from jaxparl.checkpoint import Checkpoints, Snapshot, fingerprints
 from jaxparl.config import Config
-from jaxparl.interruption import Interruption, Pace, any_process
+from jaxparl.interruption import Interruption, Pace
 from jaxparl.layout import numbers, put
+from jaxparl.processes import any_process
 from jaxparl.records import RunFolder
 from jaxparl.runs import AnyRun, describe
 from jaxparl.sweep import Sweep

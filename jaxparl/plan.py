@@ -49,27 +49,31 @@ class Plan(NamedTuple):
 
 
 def plan(config: Config, env: Game, runs: Sequence[RunId], lanes: int | None = None) -> Plan:
-    """Compiles small versions of a sweep's program, and times the smallest; records nothing.
+    """Compiles small versions of a sweep's program, and times a turn of it; records nothing.
 
-    The memory of a device grows by the same number of bytes with every run. Its time is that of
-    its turns, a turn being the runs that are computed side by side: iterations and evaluations.
+    The memory of a device grows by the same number of bytes with every run, from the second turn
+    on: a turn works on a copy of its runs, where there are others. Its time is that of its turns,
+    a turn being the runs that are computed side by side: iterations and evaluations.
     """
     layout = spread(len(runs), lanes)
     devices = layout.devices
-    turn = [runs[number % len(runs)] for number in range(devices * layout.lanes)]
+    of_turn = devices * layout.lanes
+    some = [runs[number % len(runs)] for number in range(3 * of_turn)]
     short = _cut(config, _TIMED)
     long = _cut(config, 2 * short.iterations)
 
     start = time.perf_counter()
-    once = lower_sweep(short, env, turn, layout.lanes)
+    two = lower_sweep(short, env, some[: 2 * of_turn], layout.lanes)
     compile_seconds = time.perf_counter() - start
-    twice = lower_sweep(short, env, [*turn, *turn], layout.lanes)
-    bytes_per_run = (_bytes(twice) - _bytes(once)) / layout.lanes
-    besides = max(0.0, _bytes(once) - layout.lanes * bytes_per_run)
-    memory = _memory() / (devices if jax.default_backend() == "cpu" else 1)
+    three = lower_sweep(short, env, some, layout.lanes)
+    bytes_per_run = (_bytes(three) - _bytes(two)) / layout.lanes
+    besides = _bytes(two) - 2 * layout.lanes * bytes_per_run
+    sharing = min(devices, jax.local_device_count()) if jax.default_backend() == "cpu" else 1
+    memory = _memory() / sharing
     most = math.floor((_USABLE * memory - besides) / bytes_per_run)
 
-    first, second = _seconds(once), _seconds(lower_sweep(long, env, turn, layout.lanes))
+    first = _seconds_of_turn(two)
+    second = _seconds_of_turn(lower_sweep(long, env, some[: 2 * of_turn], layout.lanes))
     iteration = max(0.0, second - first) / (long.iterations - short.iterations)
     evaluation = max(0.0, first - iteration * short.iterations)
     evaluations = config.iterations // config.evaluation_interval
@@ -112,9 +116,10 @@ def _memory() -> float:
     return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _seconds(lowered: Lowered) -> float:
-    """What a chunk takes, once its code and data are warm."""
-    state, _ = jax.block_until_ready(lowered.chunk(lowered.start(), 0))
+def _seconds_of_turn(lowered: Lowered) -> float:
+    """What a chunk takes of those whose turn is first, once its code and data are warm."""
+    turn = lowered.chunk._replace(turns=1)
+    state, _ = jax.block_until_ready(turn(lowered.start(), 0))
     start = time.perf_counter()
-    jax.block_until_ready(lowered.chunk(state, 0))
+    jax.block_until_ready(turn(state, 0))
     return time.perf_counter() - start

@@ -23,12 +23,13 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import numpy as np
 from scipy import stats
 
+from jaxparl.processes import any_process, by_first, is_first
 from jaxparl.runs import AnyRun, RunId
 
 _CONFIDENCE = 0.95
@@ -132,7 +133,8 @@ class RunFolder:
     """Writes one sweep's results.
 
     It is made before anything is computed, so that a bad place for them is known at once. One
-    process at a time has it; the lock goes with the process.
+    process at a time has it; the lock goes with the process. Where several train one sweep
+    together, all call every method, and the first of them writes.
 
     Args:
       path: the folder; it must be empty or not exist, unless it is to be resumed.
@@ -146,6 +148,12 @@ class RunFolder:
 
     def __init__(self, path: Path, resume: bool = False):
         self.path = path
+        self._lock: IO[str] | None = None
+        self._open(resume)
+
+    @by_first
+    def _open(self, resume: bool) -> None:
+        path = self.path
         holds = path.exists() and (not path.is_dir() or any(_visible(path)))
         if holds and not (resume and (path / "config.json").exists()):
             hint = "" if resume else ", or --resume auto to go on with what it holds"
@@ -154,20 +162,23 @@ class RunFolder:
                 f"{path} exists and {what}; nothing was written. Choose another --out{hint}"
             )
         path.mkdir(parents=True, exist_ok=True)
-        self._lock = (path / ".lock").open("a")
+        lock = (path / ".lock").open("a")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
+            lock.close()
             raise BlockingIOError(
                 f"another process is at work in {path}; nothing was written. Wait for it, or "
                 "choose another --out"
             ) from None
+        self._lock = lock
 
     def close(self) -> None:
         """Leaves the folder to others."""
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
+    @by_first
     def write_config(self, settings: Mapping[str, Any], runs: Sequence[RunId]) -> list[str]:
         """Records what is about to be run, and on what; or checks it against what was recorded.
 
@@ -189,6 +200,7 @@ class RunFolder:
             )
         return different(versions(), read_config(self.path).get("versions"))
 
+    @by_first
     def start_metrics(
         self,
         runs: Sequence[AnyRun],
@@ -200,8 +212,9 @@ class RunFolder:
         (self.path / f"{name}.csv").unlink(missing_ok=True)
         for number, iteration in enumerate(iterations):
             metrics = {field: values[:, number] for field, values in curves.items()}
-            self.append_metrics(runs, int(iteration), metrics, name)
+            self._append(runs, int(iteration), metrics, name)
 
+    @by_first
     def append_metrics(
         self,
         runs: Sequence[AnyRun],
@@ -210,6 +223,11 @@ class RunFolder:
         name: str = "metrics",
     ) -> None:
         """Adds one evaluation of all runs, `[R]` each, to NAME.csv."""
+        self._append(runs, iteration, metrics, name)
+
+    def _append(
+        self, runs: Sequence[AnyRun], iteration: int, metrics: Mapping[str, np.ndarray], name: str
+    ) -> None:
         target = self.path / f"{name}.csv"
         new = not target.exists()
         with target.open("a", newline="") as stream:
@@ -220,6 +238,7 @@ class RunFolder:
                 values = [f"{float(column[index]):.8g}" for column in metrics.values()]
                 writer.writerow([*run.labels().values(), iteration, *values])
 
+    @by_first
     def write_arrays(
         self,
         runs: Sequence[AnyRun],
@@ -247,9 +266,10 @@ class RunFolder:
             return arrays["iteration"], curves
 
     def has(self, name: str) -> bool:
-        """Whether NAME.json, which is written last, is there."""
-        return (self.path / f"{name}.json").exists()
+        """Whether NAME.json, which is written last, is there, as the first process sees it."""
+        return bool(any_process(is_first() and (self.path / f"{name}.json").exists()))
 
+    @by_first
     def write_summary(
         self,
         iterations: np.ndarray,
@@ -273,6 +293,7 @@ class RunFolder:
         summary["fingerprints"] = list(fingerprints)
         self._write_json("summary", summary)
 
+    @by_first
     def write_comparison(
         self,
         groups: Sequence[str],

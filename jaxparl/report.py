@@ -15,6 +15,7 @@ from rich.table import Table
 
 from jaxparl.config import Config
 from jaxparl.plan import Plan
+from jaxparl.processes import is_first
 from jaxparl.records import half_interval
 from jaxparl.runs import RunId
 from jaxparl.sweep import Progress
@@ -92,6 +93,11 @@ _HEADLINES = {
     "deviation_gain": "{:.2f} to gain",
     "follow_share": "{:.1%} followed",
 }
+
+
+def first_process_only() -> None:
+    """Lets the others be silent, where several train one sweep."""
+    _CONSOLE.quiet = _ERRORS.quiet = not is_first()
 
 
 def announce(
@@ -217,6 +223,20 @@ def plan(found: Plan) -> None:
 
 def _megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f} MB"
+
+
+def stopped(iteration: int, path: Path) -> None:
+    """Says how to go on after a signal."""
+    _CONSOLE.print(
+        f"\nstopped at iteration {iteration:,}; the same command with --out {path} "
+        "--resume auto goes on from there",
+        soft_wrap=True,
+    )
+
+
+def broken_off(path: Path) -> None:
+    """Says that nothing is half written."""
+    _CONSOLE.print(f"\nstopped; what {path} holds is whole", soft_wrap=True)
 
 
 def warn(text: str) -> None:

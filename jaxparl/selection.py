@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from jaxparl import launch
 from jaxparl.config import Config, Rates
 from jaxparl.runs import RunId, grid, rates_of, shard
 
@@ -25,6 +26,10 @@ class Selection:
         seed, in the same compiled program.
       shard: the part `I/N` of all runs that this process trains, in a folder of its own within
         --out; `jaxparl merge` joins them. A task of a Slurm array takes its part by itself.
+      distributed: several processes, on one machine or many, train the sweep together and write to
+        one --out, which all of them see. `auto` where Slurm, MPI or a TPU pod started them; else
+        `HOST:PORT,I/N`, the address where the first process listens, and which of how many this
+        is. Every process is given the same other options.
       lanes: runs of one device that are computed side by side. Bits are equal at equal lanes; by
         default 1 on a CPU, and elsewhere all of a device.
       validate: once trained, freeze the principals, and let black-box agents learn from scratch
@@ -42,6 +47,7 @@ class Selection:
     seeds: str = "0:2"
     sweep: tuple[str, ...] = ()
     shard: str | None = None
+    distributed: str | None = None
     lanes: int | None = None
     validate: bool = False
     principal: Path | None = None
@@ -52,6 +58,8 @@ class Selection:
     def __post_init__(self) -> None:
         if self.lanes is not None and self.lanes < 1:
             raise ValueError(f"lanes must be at least 1, not {self.lanes}")
+        if self.distributed is not None:
+            launch.place(self.distributed)  # which checks it
         seconds = self.checkpoint_seconds
         if seconds is not None and not 0 <= seconds < math.inf:
             raise ValueError(f"checkpoint_seconds must be >= 0, not {seconds}")

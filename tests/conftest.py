@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from oracles import random_tree
 
+from jaxparl import launch
 from jaxparl.contracts import minimal_contract
 from jaxparl.equilibrium import Equilibrium, backward_induction
 from jaxparl.types import Contract, TabularGame
@@ -18,6 +19,8 @@ from jaxparl.types import Contract, TabularGame
 _COMPILED = tempfile.TemporaryDirectory(prefix="jaxparl-tests-")
 jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+# Devices as on the command line; it comes before what imports gymnax.
+launch.start([])
 
 
 class SolvedTree(NamedTuple):

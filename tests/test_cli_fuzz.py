@@ -34,6 +34,7 @@ OUT_OF_RANGE = {
     "seeds": ["3", "5:2", "0:0", "-1:2", "a:b", ""],
     "sweep": ["nudge", "colour=1", "nudge=", "nudge=-1", "alpha=0", "nudge=0,0", "=1"],
     "shard": ["3", "2/2", "-1/2", "a/b", "", "0/0", "0/1000"],
+    "distributed": ["", "no", "host,0/2", "host:80", "host:80,2/2", ":80,0/2", "host:80,-1/2"],
     "lanes": ["0", "-1"],
     "principal": ["nowhere"],
     "out": ["file"],

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 STEPS = (
-    {"types", "config", "interruption"},
+    {"types", "config", "interruption", "launch", "processes"},
     {
         "runs",
         "layout",
@@ -37,6 +37,7 @@ STEPS = (
     {"experiment"},
     {"merge"},
     {"cli"},
+    {"__main__"},
 )
 STEP_OF = {module: step for step, modules in enumerate(STEPS) for module in modules}
 
@@ -142,7 +143,7 @@ def test_the_registry_imports_the_games_and_what_a_game_is():
 
 
 def test_train_imports_the_command_line_and_no_mathematics():
-    assert imports(TRAIN_FILE.read_text()) == {"sys", "jaxparl.cli.main"}
+    assert imports(TRAIN_FILE.read_text()) == {"sys", "jaxparl.__main__.main"}
 
 
 @pytest.mark.parametrize(
