@@ -1,4 +1,7 @@
-"""How every benchmark reports: a table of what was measured beside its bar, and the machine."""
+"""How every benchmark reports: a table of what was measured beside its bar, and the machine.
+
+Importing it sets the process up as the command line does, before the games are imported.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from jaxparl import launch
 from jaxparl.records import machine, versions
+
+launch.start([])
 
 
 class Row(NamedTuple):

@@ -1,0 +1,332 @@
+"""Do runs at scale keep their promises: to the bit, in so much memory, at so little cost?
+
+    python benchmarks/scale.py [--parts kills independence sweep memory plan cost] [--out JSON]
+
+Each part trains through the command line, as its users do. `kills` ends runs of both games with
+SIGKILL at twenty random moments, and resumes them. `independence` trains a run alone, among
+sixteen, on one and on eight devices and in two parts, at equal lanes and at others. `sweep` holds
+96 runs of one program against 96 programs of one run. `memory` watches processes from iteration
+1,000 to 20,000. `plan` holds what a plan says against what processes take. `cost` is the time that
+goes into anything but training. Exits with 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from report_card import Row, parse_options, report
+
+from jaxparl import cli, phase, sweep
+from jaxparl.checkpoint import fingerprints, load_weights
+from jaxparl.environment import Game
+from jaxparl.envs import REGISTRY
+from jaxparl.layout import numbers
+from jaxparl.plan import plan
+from jaxparl.records import RunFolder
+from jaxparl.runs import RunId
+from jaxparl.selection import Job, all_runs
+
+KILLS = 20
+# The paper's networks and replay; on the Coin Game black boxes are trained too.
+KILLED = {
+    "game_tree": (
+        *("--preset", "figure3", "--iterations", "6000", "--evaluation-interval", "200"),
+        *("--games", "0:1", "--seeds", "0:2"),
+    ),
+    "coin_game": (
+        *("--preset", "figure4_fast", "--iterations", "4000", "--evaluation-interval", "200"),
+        *("--games", "0:1", "--seeds", "0:1", "--validate"),
+    ),
+}
+PAPERS = {"game_tree": "figure3", "coin_game": "figure4"}
+SHORT = ("--iterations", "200", "--evaluation-interval", "100", "--games", "0:1")
+LANES = (1, 4)
+DRIFT_BAR, MEMORY_BAR, PLAN_BAR, COST_BAR = 1e-5, 0.05, 0.10, 0.03
+# Runs at work at once; what a process takes grows by those between.
+FEW, MANY = 8, 40
+
+
+class Found(NamedTuple):
+    """What a run folder holds of one phase: arrays `[R, ...]`, digests of final states `[R]`."""
+
+    arrays: dict[str, np.ndarray]
+    fingerprints: list[str]
+
+    def select(self, rows: Sequence[int]) -> Found:
+        arrays = {name: values[list(rows)] for name, values in self.arrays.items()}
+        return Found(arrays, [self.fingerprints[row] for row in rows])
+
+    def same(self, other: Found) -> bool:
+        """Whether every bit is the same."""
+        return self.fingerprints == other.fingerprints and all(
+            values.tobytes() == other.arrays[name].tobytes() for name, values in self.arrays.items()
+        )
+
+
+def read(folder: Path, name: str = "metrics", summary: str = "summary") -> Found:
+    found = np.load(folder / f"{name}.npz")
+    told = json.loads((folder / f"{summary}.json").read_text())
+    arrays = {field: found[field] for field in found if field != "iteration"}
+    return Found(arrays, told["fingerprints"])
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "jaxparl", "train", *arguments, "--out", str(folder)]
+
+
+def run(asked: Sequence[str], **environment: str) -> int:
+    """Runs a command to its end; returns the most bytes that it had resident."""
+    # Not Popen's own wait, which does not say what the process has used.
+    with subprocess.Popen(
+        asked, env=os.environ | environment, stdout=subprocess.DEVNULL
+    ) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"{' '.join(asked)} ended with {process.returncode}"
+    return 1024 * used.ru_maxrss
+
+
+def train(folder: Path, *arguments: str, **environment: str) -> Found:
+    """Trains in a process of its own, to its end."""
+    run(command(folder, *arguments), **environment)
+    return read(folder)
+
+
+def parse(*arguments: str) -> tuple[Job, Game]:
+    job = cli.parse(arguments)
+    return job, REGISTRY[job.environment].environment(job.settings)
+
+
+def kills(place: Path) -> list[Row]:
+    """Ends runs at random moments and resumes them, until it was often enough."""
+    luck, rows = random.Random(0), []
+    for game, arguments in KILLED.items():
+        asked = (game, *arguments, "--checkpoint-seconds", "0", "--resume", "auto")
+        train(place / f"{game}-cold", *asked)  # compiles, for those that follow
+        start = time.monotonic()
+        train(place / f"{game}-whole", *asked)
+        length, killed, resumed, alike = time.monotonic() - start, 0, 0, 0
+        phases = [("metrics", "summary")]
+        if "--validate" in asked:
+            phases.append(("validation", "validation"))
+        while killed < KILLS // len(KILLED):
+            folder = place / f"{game}-{resumed}"
+            while not _ends(command(folder, *asked), luck.uniform(0, length)):
+                killed += 1
+            resumed += 1
+            pairs = [(read(folder, *of), read(place / f"{game}-whole", *of)) for of in phases]
+            alike += all(one.same(other) for one, other in pairs)
+        what = f"{game}: {killed} SIGKILLs in {resumed} runs, resumed; like the uninterrupted one"
+        rows.append(Row(what, f"{alike} of {resumed}", "all", alike == resumed))
+    return rows
+
+
+def _ends(asked: Sequence[str], seconds: float) -> bool:
+    """Whether a process ends by itself in that time; otherwise it is killed."""
+    with subprocess.Popen(asked, stdout=subprocess.DEVNULL) as process:
+        try:
+            assert process.wait(seconds) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return False
+        return True
+
+
+def independence(place: Path) -> list[Row]:
+    """One run, whatever is trained beside it and wherever."""
+    rows = []
+    for game, preset in PAPERS.items():
+        asked, many = (game, "--preset", preset, *SHORT), ("--seeds", "0:16")
+        weights = []
+        for lanes in LANES:
+            wide, here = (*asked, "--lanes", str(lanes)), place / f"{game}-{lanes}"
+            together = train(here / "16", *wide, *many, JAX_NUM_CPU_DEVICES="1")
+            weights.append(load_weights(here / "16" / "checkpoints" / "final"))
+            spread = train(here / "8", *wide, *many, JAX_NUM_CPU_DEVICES="8")
+            alike = {"on eight devices": spread.same(together)}
+            for seed in (0, 6, 15):
+                alone = train(here / f"{seed}", *wide, "--seeds", f"{seed}:{seed + 1}")
+                alike["alone"] = alike.get("alone", True) and alone.same(together.select([seed]))
+            for part in (0, 1):
+                half = f"shard-{part}-of-2"
+                run(command(here, *wide, *many, "--shard", f"{part}/2"))
+                these = together.select(range(8 * part, 8 * part + 8))
+                alike[half] = read(here / half).same(these)
+            broken = [what for what, is_alike in alike.items() if not is_alike]
+            rows.append(
+                Row(
+                    f"{game}, {lanes} lanes: alone, on 8 devices, in either half; like 16 on one",
+                    f"not {', '.join(broken)}" if broken else "every bit",
+                    "every bit",
+                    not broken,
+                )
+            )
+        gaps = [
+            float(np.max(np.abs(one - other), initial=0.0))
+            for one, other in zip(*map(jax.tree.leaves, map(vars, weights)), strict=True)
+        ]
+        rows.append(
+            Row(
+                f"{game}, weights of 16 runs after 200 iterations, {LANES[0]} lane or {LANES[1]}",
+                f"{max(gaps):.1e} apart",
+                f"<= {DRIFT_BAR:g}",
+                max(gaps) <= DRIFT_BAR,
+            )
+        )
+    return rows
+
+
+def sweep_of_settings(_: Path) -> list[Row]:
+    """Three nudges x 32 seeds of one program, against 96 programs of one run."""
+    job, env = parse("game_tree", "--depth", "6", "--iterations", "400", *SHORT[2:])
+    runs = all_runs("0:1", "0:32", ("nudge=0.0,0.005,0.02",), job.config.rates)
+    start = time.perf_counter()
+    together = _last_state(job, sweep.compile_sweep(job.config, env, runs))
+    seconds, alike = time.perf_counter() - start, 0
+    for number, one in enumerate(runs):
+        alone = _last_state(job, sweep.compile_sweep(job.config, env, [one]))
+        alike += alone == [together[number]]
+    return [
+        Row(
+            f"game_tree, depth 6: of {len(runs)} runs (3 nudges x 32 seeds) of one program, like "
+            "those of a program each, to the bit",
+            f"{alike}",
+            f"{len(runs)}",
+            alike == len(runs),
+        ),
+        Row("all of them in one program, compiling included", f"{seconds:.0f} s", "", None),
+    ]
+
+
+def _last_state(job: Job, compiled: sweep.Sweep) -> list[str]:
+    *_, last = sweep.train(job.config, compiled)
+    return fingerprints(numbers(last.state))[: len(compiled.runs)]
+
+
+def memory(place: Path) -> list[Row]:
+    """What a process takes while it trains, from iteration 1,000 to 20,000."""
+    rows = []
+    for game, preset in PAPERS.items():
+        folder, taken = place / game, {}
+        length = ("--iterations", "20000", "--evaluation-interval", "1000", "--games", "0:1")
+        asked = command(folder, game, "--preset", preset, *length, "--seeds", "0:2")
+        with subprocess.Popen(asked, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                time.sleep(0.02)
+                iteration, resident = _iteration(folder / "metrics.csv"), _resident(process.pid)
+                if iteration and resident and iteration not in taken:
+                    taken[iteration] = resident
+        base = taken[1000]
+        change = max(abs(resident / base - 1) for resident in taken.values())
+        rows.append(
+            Row(
+                f"{game}: resident memory at {len(taken)} moments, 1,000 to {max(taken):,} "
+                f"iterations, against {base / 1e6:.0f} MB at the first",
+                f"{change:.1%} apart at most",
+                f"<= {MEMORY_BAR:.0%}",
+                change <= MEMORY_BAR,
+            )
+        )
+    return rows
+
+
+def _iteration(path: Path) -> int:
+    """The last iteration that is recorded."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    if len(lines) < 2:
+        return 0
+    column = lines[0].split(",").index("iteration")
+    return int(lines[-1].split(",")[column])
+
+
+def _resident(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
+    return 1024 * int(found[0]) if found else 0
+
+
+def plans(place: Path) -> list[Row]:
+    """What a plan says that a run holds, against what processes take at most."""
+    rows = []
+    for game, preset in PAPERS.items():
+        asked = (game, "--preset", preset, *SHORT)
+        job, env = parse(*asked)
+        said = plan(job.config, env, [RunId(0, seed) for seed in range(MANY)])
+        for name, seconds in (("never", "1e9"), ("after every chunk", "0")):
+            peaks = []
+            for count in (FEW, MANY):
+                folder = place / f"{game}-{seconds}-{count}"
+                several = ("--seeds", f"0:{count}", "--checkpoint-seconds", seconds)
+                peaks.append(run(command(folder, *asked, *several)))
+            each = (peaks[1] - peaks[0]) / (MANY - FEW)
+            off = said.bytes_per_run / each - 1
+            rows.append(
+                Row(
+                    f"{game}: bytes per run as planned, {said.bytes_per_run / 1e6:.2f} MB, and as "
+                    f"taken at most, {FEW} to {MANY} runs, checkpoints {name}: {each / 1e6:.2f} MB",
+                    f"{off:+.1%}",
+                    f"within {PLAN_BAR:.0%}" if seconds != "0" else "",
+                    abs(off) <= PLAN_BAR if seconds != "0" else None,
+                )
+            )
+    return rows
+
+
+def cost(place: Path) -> list[Row]:
+    """What records, the progress line and checkpoints take of the time, as often as by default."""
+    rows = []
+    for game, preset in (("game_tree", "figure3"), ("coin_game", "figure4_fast")):
+        job, env = parse(game, "--preset", preset, "--games", "0:1")
+        runs = all_runs("0:1", "0:2", (), job.config.rates)
+        compiled = sweep.compile_sweep(job.config, env, runs)
+        folder = RunFolder(place / game)
+        start = time.perf_counter()
+        trained = phase.go(job.config, compiled, folder, phase.TRAINING)
+        seconds, inside = time.perf_counter() - start, trained.timing["train_seconds"]
+        rows.append(
+            Row(
+                f"{game} {preset}, 2 runs x {job.config.iterations:,} iterations, "
+                f"{len(trained.iterations)} chunks: {seconds:.1f} s, {inside:.1f} s of it inside",
+                f"{seconds / inside - 1:.1%}",
+                f"<= {COST_BAR:.0%}",
+                seconds / inside - 1 <= COST_BAR,
+            )
+        )
+    return rows
+
+
+PARTS = {
+    "kills": kills,
+    "independence": independence,
+    "sweep": sweep_of_settings,
+    "memory": memory,
+    "plan": plans,
+    "cost": cost,
+}
+
+
+def main() -> int:
+    options = parse_options(__doc__, list(PARTS))
+    rows = []
+    for part in options.parts:
+        with tempfile.TemporaryDirectory(prefix="jaxparl-scale-") as place:
+            rows += PARTS[part](Path(place))
+    return report(rows, options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
