@@ -14,6 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
 from jaxparl import launch
 from jaxparl.records import machine, versions
 
@@ -28,6 +31,12 @@ class Row(NamedTuple):
     bar: str
     passed: bool | None
     values: Mapping[str, Any] = MappingProxyType({})
+
+
+def compile_everything() -> None:
+    """Compiles what was compiled before, too: how long that takes is to be measured."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
 
 
 def parse_options(doc: str, parts: Sequence[str] = ()) -> argparse.Namespace:

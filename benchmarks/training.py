@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from report_card import Row, parse_options, report
+from report_card import Row, compile_everything, parse_options, report
 
 from jaxparl import cli, lockstep, sweep, training
 from jaxparl.envs import make
@@ -77,7 +77,7 @@ def speed(environment: str, preset: str) -> list[Row]:
     def learn(state, chunk):
         return training.learn_chunk(learner, params, rates, state, chunk)
 
-    jax.config.update("jax_enable_compilation_cache", False)  # what compiling takes, not reading
+    compile_everything()
     start = time.perf_counter()
     compiled = jax.jit(learn, donate_argnums=0).lower(state, jnp.int32(0)).compile()
     compile_seconds = time.perf_counter() - start

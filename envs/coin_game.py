@@ -30,6 +30,13 @@ DEFAULT_SETTINGS = Settings()
 
 # Row and column of a step right, left, down and up.
 _STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+# Loops over a few agents are written out: a loop's own cost is that of many of their steps.
+_UNROLLED = 4
+
+
+def _pick(lot: jax.Array, count: ArrayLike) -> jax.Array:
+    """One of 0 ... `count` - 1, int16, by a `lot` in [0, 1)."""
+    return jnp.floor(lot * count).astype(jnp.int16)
 
 
 @struct.dataclass
@@ -106,13 +113,12 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
     def initial_state(self, key: jax.Array, params: CoinParams) -> CoinState:
         """Agents and coin on different cells and a colour, all uniformly random."""
         del params
-        key_cells, key_colour = jax.random.split(key)
-        count = self.num_agents + 1
-        cells = jax.random.choice(key_cells, self.num_cells, (count,), replace=False)
+        *lots, lot_colour = jax.random.uniform(key, (self.num_agents + 2,))
+        cells = self._different_cells(jnp.stack(lots))
         return CoinState(
-            agents=cells[:-1].astype(jnp.int16),
-            coin=cells[-1].astype(jnp.int16),
-            colour=jax.random.randint(key_colour, (), 0, self.num_agents, jnp.int16),
+            agents=cells[:-1],
+            coin=cells[-1],
+            colour=_pick(lot_colour, self.num_agents),
             time=jnp.int32(0),
         )
 
@@ -139,26 +145,26 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
     ) -> Resolution[CoinState]:
         """All move, whoever reaches the coin collects it, and then a new one appears."""
         del action
-        key_draw, key_cell, key_colour = jax.random.split(key, 3)
+        is_drawn = self.settings.new_coin == "random"
+        lot_collects, lot_cell, *lot_colour = jax.random.uniform(key, (2 + is_drawn,))
         agents = self.moved(state.agents, outcome)
         reach = agents == state.coin
         collects = reach
         if self.settings.shared_coin == "one":
-            drawn = jax.random.categorical(key_draw, jnp.where(reach, 0.0, -jnp.inf))
-            collects = reach & (jnp.arange(self.num_agents) == drawn)
+            drawn = _pick(lot_collects, reach.sum())
+            collects = reach & (jnp.cumsum(reach) == drawn + 1)
         is_own = jnp.arange(self.num_agents) == state.colour
         reward = collects * jnp.where(is_own, params.own_reward, params.other_reward)
 
-        is_free = jnp.ones(self.num_cells, bool).at[agents].set(False)
-        cell = jax.random.categorical(key_cell, jnp.where(is_free, 0.0, -jnp.inf))
+        cell = self._free_cell(lot_cell, agents)
         colour = (state.colour + 1) % self.num_agents
-        if self.settings.new_coin == "random":
-            colour = jax.random.randint(key_colour, (), 0, self.num_agents, jnp.int16)
+        if is_drawn:
+            colour = _pick(lot_colour[0], self.num_agents)
         is_collected = reach.any()
         return Resolution(
             state=CoinState(
                 agents=agents,
-                coin=jnp.where(is_collected, cell.astype(jnp.int16), state.coin),
+                coin=jnp.where(is_collected, cell, state.coin),
                 colour=jnp.where(is_collected, colour, state.colour),
                 time=state.time + 1,
             ),
@@ -166,6 +172,31 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
             principal_reward=reward,
             terminated=jnp.bool_(False),
         )
+
+    def _free_cell(self, lot: jax.Array, taken: jax.Array) -> jax.Array:
+        """One of the cells that are not `taken` `[k]`, uniformly, by a `lot` in [0, 1)."""
+        # A cell that two have taken is one cell, and one beyond the last is none.
+        again = jnp.tril(taken[:, None] == taken, -1).any(axis=1)
+        counts = ~again & (taken < self.num_cells)
+        rank = _pick(lot, self.num_cells - counts.sum())
+
+        # The free cell number `rank` is that far behind the taken ones up to it: the least fixed
+        # point, which is reached after as many steps as there are cells to be passed.
+        def pass_taken(_: int, cell: jax.Array) -> jax.Array:
+            return rank + jnp.sum(counts & (taken <= cell), dtype=jnp.int16)
+
+        return jax.lax.fori_loop(0, len(taken), pass_taken, rank, unroll=_UNROLLED)
+
+    def _different_cells(self, lots: jax.Array) -> jax.Array:
+        """As many different cells as there are `lots` `[k]`, uniformly: one after the other."""
+
+        def place(taken: jax.Array, which: tuple[jax.Array, jax.Array]):
+            number, lot = which
+            return taken.at[number].set(self._free_cell(lot, taken)), None
+
+        # Nobody stands on the cell that comes after the last.
+        nowhere = jnp.full(lots.shape, self.num_cells, jnp.int16)
+        return jax.lax.scan(place, nowhere, (jnp.arange(len(lots)), lots), unroll=_UNROLLED)[0]
 
     def get_obs(self, state: CoinState, params: Any = None, key: Any = None) -> jax.Array:
         """`[N, H, W, 4]` float32, what each agent sees: itself, the others, its coin, another's.
@@ -175,14 +206,15 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         del params, key
         size, agents = self.settings.grid_size, jnp.arange(self.num_agents)
         origin = state.agents if self.settings.view == "centred" else jnp.zeros_like(state.agents)
-        stands = jax.nn.one_hot(self._seen(state.agents, origin[:, None]), self.num_cells)
-        coin = jax.nn.one_hot(self._seen(state.coin, origin), self.num_cells)
-        oneself = stands[agents, agents]  # stands: [N, N, C], by who sees and who is seen
-        is_own = (agents == state.colour)[:, None]
-        planes = (oneself, stands.sum(axis=1) - oneself, is_own * coin, ~is_own * coin)
-        return jnp.stack(planes, axis=-1).reshape(self.num_agents, size, size, 4)
+        # What there is, the agents and the coin, `[N, N + 1]` by who sees it: its plane, its place.
+        plane = jnp.where(agents[:, None] == agents, 0, 1)
+        plane = jnp.column_stack([plane, jnp.where(agents == state.colour, 2, 3)])
+        cells = jnp.append(state.agents, state.coin)
+        place = 4 * self.seen(cells, origin[:, None]) + plane
+        is_there = place[:, :, None] == jnp.arange(4 * self.num_cells)
+        return jnp.sum(is_there, axis=1, dtype=jnp.float32).reshape(-1, size, size, 4)
 
-    def _seen(self, cell: jax.Array, origin: jax.Array) -> jax.Array:
+    def seen(self, cell: jax.Array, origin: jax.Array) -> jax.Array:
         """The number of a cell if `origin` were number 0."""
         size = self.settings.grid_size
         row, column = (

@@ -5,6 +5,10 @@ new coin appears; it enters as one mean over the free cells per pair of agents' 
 list of successors. So the value after the move is computed once for each pair of cells, coin and
 colour, and the 16 joint actions only look it up.
 
+On a torus nothing depends on where the agents are, only on where they are from each other. So a
+solution that is the same everywhere is computed with the first agent on cell 0; only policies that
+were given, state by state, take all F = C places of the first agent.
+
 Every solution is a rule, a function of one state, that says what the agents do and are paid given
 what follows each joint action. `_play` applies it backwards in time and returns what an episode of
 `params.max_steps_in_episode` steps brings. All are compiled, and may be called inside `jit`.
@@ -119,7 +123,7 @@ def _respond(agent: int, follows: _Sums, action: jax.Array, payments: jax.Array)
 
 # --- One step back, for all states ------------------------------------------------------------
 #
-# Tables have the axes C, C, C, 2 of `CoinGame.tabular_states`: the agents' cells, the coin's, its
+# Tables have the axes F, C, C, 2 of `CoinGame.tabular_states`: the agents' cells, the coin's, its
 # colour. A leading K tells apart sums under several discounts.
 
 
@@ -127,25 +131,33 @@ class _Board(NamedTuple):
     """What a step needs to know of the game, computed once.
 
     Attributes:
-      moved: `[C, A]` int, the cell that an action leads to.
-      reward: `[N, C, C, C, 2]`, the expected rewards of moving to these cells.
-      is_free: `[C, C, C, 1]` bool, whether the third cell is neither of the first two: there a
+      moved: where each joint action leads to: what the axes F, C and C are indexed by, together
+        `[A, A, F, C, C]`.
+      reward: `[N, F, C, C, 2]`, the expected rewards of moving to these cells.
+      is_free: `[F, C, C, 1]` bool, whether the third cell is neither of the first two: there a
         new coin may appear, and a coin that lies there is not collected.
-      is_start: `[C, C, C, 1]` bool, whether an episode may start there.
+      is_start: `[F, C, C, 1]` bool, whether an episode may start there.
     """
 
-    moved: jax.Array
+    moved: tuple[jax.Array | slice, ...]
     reward: jax.Array
     is_free: jax.Array
     is_start: jax.Array
 
 
-def _board(env: CoinGame, params: CoinParams) -> _Board:
+def _board(env: CoinGame, params: CoinParams, is_same_everywhere: bool) -> _Board:
     """The tables of a game of two agents, from its rules and what its coins are worth."""
     cells = jnp.arange(env.num_cells)
-    is_same = cells[:, None] == cells
-    # Over the agents' cells, then the coin's.
-    reach = jnp.stack(jnp.broadcast_arrays(is_same[:, None, :], is_same[None, :, :]))
+    first, second, coin = jnp.ix_(cells[:1] if is_same_everywhere else cells, cells, cells)
+    reach = jnp.stack(jnp.broadcast_arrays(first == coin, second == coin))
+    actions = jnp.arange(env.num_actions)
+    to_first = env.moved(first, actions[:, None, None, None, None])
+    to_second = env.moved(second, actions[:, None, None, None])
+    moved: tuple[jax.Array | slice, ...]
+    if is_same_everywhere:
+        moved = (first, env.seen(to_second, to_first), env.seen(coin, to_first))
+    else:
+        moved = (to_first[..., 0], to_second[..., 0], slice(None))  # the coin stays where it is
     chance = reach.astype(jnp.float32)
     if env.settings.shared_coin == "one":
         chance = chance / jnp.maximum(chance.sum(axis=0), 1.0)
@@ -153,15 +165,15 @@ def _board(env: CoinGame, params: CoinParams) -> _Board:
     worth = jnp.where(is_own, params.own_reward, params.other_reward)
     is_free = ~reach.any(axis=0)
     return _Board(
-        moved=env.moved(cells[:, None], jnp.arange(env.num_actions)),
+        moved=moved,
         reward=chance[..., None] * worth,
         is_free=is_free[..., None],
-        is_start=(is_free & ~is_same[:, :, None])[..., None],
+        is_start=(is_free & (first != second))[..., None],
     )
 
 
 def _after_move(env: CoinGame, board: _Board, value: jax.Array) -> jax.Array:
-    """What follows a move to these cells `[..., C, C, C, 2]`, this step's rewards excluded.
+    """What follows a move to these cells `[..., F, C, C, 2]`, this step's rewards excluded.
 
     `value` is of the next step. Where the coin was taken it is a mean over the cells and the
     colours of the next one.
@@ -175,9 +187,8 @@ def _after_move(env: CoinGame, board: _Board, value: jax.Array) -> jax.Array:
 
 
 def _after_actions(board: _Board, after_move: jax.Array) -> jax.Array:
-    """`[..., C, C, C, 2]` of the cells moved to as `[..., A, A, S]` of the joint actions."""
-    first, second = board.moved.T[:, None, :, None], board.moved.T[None, :, None, :]
-    looked_up = after_move[..., first, second, :, :]  # [..., A, A, C, C, C, 2]
+    """`[..., F, C, C, 2]` of the cells moved to as `[..., A, A, S]` of the joint actions."""
+    looked_up = after_move[..., *board.moved, :]  # [..., A, A, F, C, C, 2]
     return looked_up.reshape(*looked_up.shape[:-4], -1)
 
 
@@ -202,7 +213,7 @@ def _play(
     """
     if env.num_agents != NUM_AGENTS:
         raise ValueError(f"the exact solutions are of two agents, not of {env.num_agents}")
-    board = _board(env, params)
+    board = _board(env, params, is_same_everywhere=not tables)
     discounts = jnp.ones(1) if discounts is None else discounts
     by_discount = jnp.expand_dims(discounts, range(1, 7))
     # Over K, then rewards and payments, as `_Sums` has them.

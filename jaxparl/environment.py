@@ -3,11 +3,12 @@
 A game writes down its rules (`initial_state`, `outcome_probs`, `resolve`, `get_obs`); the
 turn order of the paper (section 2.2) is written once, here: the agents act, an outcome is
 drawn for each of them, rewards follow from actions and outcomes, and the state moves on.
-Auto-reset and the time limit come from gymnax.
+Episodes begin anew by themselves, as in gymnax, whose time limit this is.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -146,14 +147,40 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         """Draws one state on empty axes of matplotlib; agent i in the i-th colour of its cycle."""
         raise NotImplementedError(f"{self.name} cannot be drawn")
 
+    @functools.partial(jax.jit, static_argnames="self")
+    def step(
+        self, key: jax.Array, state: TState, action: Any, params: TParams | None = None
+    ) -> tuple[Any, TState, jax.Array, jax.Array, jax.Array, dict[Any, Any]]:
+        """A turn, and a new episode where one is over: gymnax' own, but observed only once.
+
+        gymnax observes the state after the turn and the one after a reset, and throws one away.
+        What costs most of a step, where games are small, is to observe.
+        """
+        params = self.default_params if params is None else params
+        key_step, key_reset = jax.random.split(key)
+        final_observation, last, reward, terminated, info = self.step_env(
+            key_step, state, action, params
+        )
+        truncated = self.is_truncated(last, params)
+        is_over = terminated | truncated
+        first = self.initial_state(key_reset, params)
+        now = jax.tree.map(lambda new, old: jax.lax.select(is_over, new, old), first, last)
+        info |= {
+            "terminated": terminated,
+            "truncated": truncated,
+            "final_observation": final_observation,
+        }
+        return self.get_obs(now, params), now, reward, terminated, truncated, info
+
     def step_env(
         self, key: jax.Array, state: TState, action: Any, params: TParams
     ) -> tuple[Any, TState, jax.Array, jax.Array, dict[Any, Any]]:
         """One turn: outcomes are drawn, then the rules decide (section 2.2 of the paper)."""
         key_outcome, key_resolve = jax.random.split(key)
-        probs = self.outcome_probs(state, params)
-        agents = jax.numpy.arange(self.num_agents)
-        outcome = jax.random.categorical(key_outcome, jax.numpy.log(probs[agents, action]))
+        outcome = action
+        if not self.observed_actions:
+            probs = self.outcome_probs(state, params)[jax.numpy.arange(self.num_agents), action]
+            outcome = jax.random.categorical(key_outcome, jax.numpy.log(probs))
         result = self.resolve(key_resolve, state, action, outcome, params)
         info = {
             "outcome": outcome,

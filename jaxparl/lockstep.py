@@ -62,7 +62,7 @@ def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array
     return RunState(
         key=key_run,
         agent=agent,
-        agent_average=jax.tree.map(lambda leaf: leaf.copy(), agent.params),
+        agent_average=_average(config, agent.params),
         principal=learner.principal.init(key_principal, observation, rates),
         outcome_model=learner.outcome_model.init(key_model, observation, rates),
         replay=replay.init(blank, config.replay_capacity),
@@ -72,6 +72,13 @@ def init(learner: Learner, game_params: GameParams, rates: Rates, key: jax.Array
         explores=jnp.zeros((config.num_envs, env.num_agents), bool),
         follows=jnp.ones((config.num_envs, env.num_agents), bool),
     )
+
+
+def _average(config: Config, params: PyTree) -> PyTree | None:
+    """A copy of fresh weights, to become an average, unless their targets become the same one."""
+    if config.principal_target_window == config.target_window:
+        return None
+    return jax.tree.map(lambda leaf: leaf.copy(), params)
 
 
 def _smallest_integer(count: int) -> type:
@@ -155,12 +162,12 @@ def explore(
     episode it is drawn when one begins, and whoever explores acts at random until it ends.
     """
     config = learner.config
-    key_whether, key_which = jax.random.split(key)
+    whether, which = jax.random.uniform(key, (2, *wanted.shape))
     epsilon = rates.epsilon + (rates.epsilon_final - rates.epsilon) * iteration / config.iterations
-    explores = jax.random.uniform(key_whether, wanted.shape) < epsilon
+    explores = whether < epsilon
     if config.exploration == "per_episode":
         explores = jnp.where(state.starts[:, None], explores, state.explores)
-    anything = jax.random.randint(key_which, wanted.shape, 0, learner.env.num_actions)
+    anything = jnp.floor(which * learner.env.num_actions).astype(wanted.dtype)
     return explores, jnp.where(explores, anything, wanted)
 
 
@@ -290,13 +297,13 @@ def move_targets(learner: Learner, state: RunState, iteration: jax.Array | int) 
     are made of. So it recommends by averages, of its own weights and of the agents'; the agents
     value and are paid by their latest copy, and adapt.
     """
-    config = learner.config
+    config, average = learner.config, state.agent_average
     slow = config.principal_target_window
+    if average is not None:
+        average = players.moved(config, average, state.agent.params, slow, iteration)
     return dataclasses.replace(
         state,
         agent=players.move_target(config, state.agent, config.target_window, iteration),
-        agent_average=players.moved(
-            config, state.agent_average, state.agent.params, slow, iteration
-        ),
+        agent_average=average,
         principal=players.move_target(config, state.principal, slow, iteration),
     )

@@ -11,6 +11,7 @@ As for the ring, what is written where follows from the loop's counter, which al
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import jax
@@ -19,6 +20,8 @@ from flax import struct
 
 # A batch reads the sums once and one row per draw; rows of sqrt(capacity / B) balance the two.
 BALANCED_BATCH = 128
+# As many weights are searched at once.
+_GROUP = 8
 
 
 @struct.dataclass
@@ -122,18 +125,21 @@ def importance_weights(
 def _locate(weights: jax.Array, share: jax.Array) -> jax.Array:
     """Which of `[K]` weights the given share of their sum falls on; `share` is in [0, 1).
 
-    Weights are summed in pairs, the sums again, and the search goes down from the top. So it never
-    enters a half that has no weight, whatever was rounded on the way. A running sum might: added
-    up in parallel, it may rise over a weight of zero, and fall over a small one.
+    Weights are summed in groups, the groups' sums again, and the search goes down from the top. It
+    never ends where there is no weight, whatever was rounded on the way: within a group the
+    running sums are taken one after the other, so they never fall, and rise where a weight is.
     """
-    levels = [jnp.pad(weights, (0, 2 ** math.ceil(math.log2(len(weights))) - len(weights)))]
-    while len(levels[-1]) > 1:
-        levels.append(levels[-1].reshape(-1, 2).sum(axis=1))
-    rest = share * levels.pop()[0]
-    index = jnp.zeros(share.shape, jnp.int32)
+    levels = []
+    while not levels or len(weights) > 1:
+        missing = -len(weights) % _GROUP
+        groups = jnp.pad(weights, (0, missing)).reshape(-1, _GROUP)
+        levels.append(jnp.stack(list(itertools.accumulate(groups.T)), axis=1))
+        weights = levels[-1][:, -1]
+    index, rest = jnp.zeros(share.shape, jnp.int32), share * weights[0]
     for level in reversed(levels):
-        left, right = jnp.moveaxis(level.reshape(-1, 2)[index], -1, 0)
-        goes_right = (rest >= left) & (right > 0)
-        rest = jnp.where(goes_right, rest - left, rest)
-        index = 2 * index + goes_right
+        running = level.at[index].get(mode="promise_in_bounds")  # [..., _GROUP]
+        rest = jnp.minimum(rest, running[..., -1] * (1 - jnp.finfo(running.dtype).eps))
+        is_passed = running <= rest[..., None]
+        index = _GROUP * index + is_passed.sum(axis=-1, dtype=jnp.int32)
+        rest = rest - jnp.max(running, axis=-1, where=is_passed, initial=0.0)
     return index

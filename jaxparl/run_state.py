@@ -17,7 +17,8 @@ class RunState:
     Attributes:
       key: the run's key, never consumed; each iteration folds its number into it.
       agent: the agents' learning state.
-      agent_average: an average of the agents' weights, by which the principal recommends.
+      agent_average: an average of the agents' weights, by which the principal recommends; None
+        where that is the agents' targets.
       principal: the principal's.
       outcome_model: the outcome model's.
       replay: the ring of transitions, `[capacity, ...]`.
@@ -30,7 +31,7 @@ class RunState:
 
     key: jax.Array
     agent: PlayerState
-    agent_average: PyTree
+    agent_average: PyTree | None
     principal: PlayerState
     outcome_model: PlayerState
     replay: Transition
@@ -92,9 +93,11 @@ def target_weights(state: RunState) -> Weights:
 
     The outcome model has no targets.
     """
+    target, average = state.agent.target_params, state.agent_average
     return Weights(
-        agent=state.agent.target_params,
-        agent_average=state.agent_average,
+        agent=target,
+        # The very same arrays: what both evaluations have in common is then compiled once.
+        agent_average=target if average is None else average,
         principal=state.principal.target_params,
         outcome_model=state.outcome_model.params,
     )
