@@ -205,12 +205,13 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         """
         del params, key
         size, agents = self.settings.grid_size, jnp.arange(self.num_agents)
-        origin = state.agents if self.settings.view == "centred" else jnp.zeros_like(state.agents)
         # What there is, the agents and the coin, `[N, N + 1]` by who sees it: its plane, its place.
         plane = jnp.where(agents[:, None] == agents, 0, 1)
         plane = jnp.column_stack([plane, jnp.where(agents == state.colour, 2, 3)])
         cells = jnp.append(state.agents, state.coin)
-        place = 4 * self.seen(cells, origin[:, None]) + plane
+        if self.settings.view == "centred":
+            cells = self.seen(cells, state.agents[:, None])
+        place = 4 * cells + plane
         is_there = place[:, :, None] == jnp.arange(4 * self.num_cells)
         return jnp.sum(is_there, axis=1, dtype=jnp.float32).reshape(-1, size, size, 4)
 
