@@ -112,10 +112,9 @@ def _given(follows: _Sums, action: jax.Array, payment: jax.Array) -> _Choice:
     return _Choice(action, payment)
 
 
-def _respond(agent: int, follows: _Sums, action: jax.Array, payments: jax.Array) -> _Choice:
-    other = 1 - agent
-    utility = jnp.take(follows.utility[agent], action[other], axis=other) + payments[agent]
-    best = jnp.argmax(utility)
+def _respond(agent: jax.Array, follows: _Sums, action: jax.Array, payments: jax.Array) -> _Choice:
+    by_first, by_second = follows.utility[0][:, action[1]], follows.utility[1][action[0]]
+    best = jnp.argmax(jnp.where(agent == 0, by_first, by_second) + payments[agent])
     is_agent = jnp.arange(NUM_AGENTS) == agent
     # What the other is paid does not matter to the agent.
     return _Choice(jnp.where(is_agent, best, action), is_agent * payments[agent, best])
@@ -332,8 +331,10 @@ def best_responses(
     """
     chex.assert_shape(actions, (env.num_states, env.num_agents))
     chex.assert_shape(payments, (*actions.shape, env.num_actions))
-    played = (
-        _play(env, params, functools.partial(_respond, agent), actions, payments)
-        for agent in range(NUM_AGENTS)
-    )
-    return jnp.stack([value.utilities[agent] for agent, value in enumerate(played)])
+
+    def most(agent: jax.Array) -> jax.Array:
+        responds = functools.partial(_respond, agent)
+        return _play(env, params, responds, actions, payments).utilities[agent]
+
+    # One after the other: the tables are large.
+    return jax.lax.map(most, jnp.arange(NUM_AGENTS))

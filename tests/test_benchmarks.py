@@ -21,7 +21,9 @@ def benchmark(monkeypatch):
         sys.modules.pop(path.stem, None)
 
 
-@pytest.mark.parametrize("name", ["contracts", "environments", "equilibrium", "replay", "scale", "training"])
+@pytest.mark.parametrize(
+    "name", ["breakdown", "contracts", "environments", "equilibrium", "replay", "scale", "training"]
+)
 def test_a_benchmark_can_be_imported_and_run(name, benchmark):
     assert callable(benchmark(name).main)
 
