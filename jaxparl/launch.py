@@ -29,10 +29,12 @@ def start(arguments: Sequence[str]) -> None:
     """
     # A core is a device of its own, so that runs side by side share nothing and wait for nobody.
     # It does not concern accelerators; a process that has arrays already keeps what it has.
-    if jax.config.jax_num_cpu_devices < 0 and _FORCED not in os.environ.get("XLA_FLAGS", ""):
+    already = jax.config.values
+    is_forced = _FORCED in os.environ.get("XLA_FLAGS", "")
+    if already["jax_num_cpu_devices"] < 0 and not is_forced:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", _cores())
-    if jax.config.jax_compilation_cache_dir is None:
+    if already["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(_cache()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
     said = option(arguments, "--distributed")

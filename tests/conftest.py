@@ -23,6 +23,22 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 launch.start([])
 
 
+_TOLD = pytest.StashKey[list[str]]()
+
+
+def told(config: pytest.Config) -> list[str]:
+    """Lines for the end of the report: what was measured, and is not asserted."""
+    return config.stash.setdefault(_TOLD, [])
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if told(config):
+        terminalreporter.section("measured")
+        terminalreporter.write_line("\n".join(told(config)))
+
+
 class SolvedTree(NamedTuple):
     """A small tree and what everything in it is truly worth.
 

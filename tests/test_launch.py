@@ -25,7 +25,7 @@ SWEEP = (
 
 
 def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.values["jax_compilation_cache_dir"])}
     with log.open("wb") as said:
         return subprocess.Popen(
             [sys.executable, "train.py", *SWEEP, *arguments],
