@@ -18,13 +18,17 @@ from jaxparl.run_state import Weights
 from jaxparl.types import Offer, PyTree
 
 # Boards of a large game, all at once, would not fit into a cache.
-_STATES_AT_ONCE = 2048
+_STATES_AT_ONCE = 4096
 
 
 def in_every_state(env: Game, of_state: Callable[[PyTree], PyTree]) -> PyTree:
     """What a function of one state of the game says in all of them: adds a leading axis `S`."""
-    # over S
-    return jax.lax.map(of_state, env.tabular_states(), batch_size=_STATES_AT_ONCE)
+    states = env.tabular_states()
+    count = len(jax.tree.leaves(states)[0])
+    # As many as divide them all, if possible: a rest would be compiled as a program of its own.
+    most = min(count, _STATES_AT_ONCE)
+    at_once = next((size for size in range(most, most // 2, -1) if count % size == 0), most)
+    return jax.lax.map(of_state, states, batch_size=at_once)  # over S
 
 
 def follow_sets(num_agents: int) -> np.ndarray:

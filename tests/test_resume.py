@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import json
@@ -15,6 +16,7 @@ import pytest
 
 from jaxparl import cli, report
 from jaxparl.checkpoint import Checkpoints
+from jaxparl.records import RunFolder
 
 # What orbax still reads when it has found a file to be damaged ends in a loop that is closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -108,20 +110,29 @@ def stopped(tmp_path_factory) -> Path:
     return folder
 
 
-def largest_file(folder: Path) -> Path:
-    return max((path for path in folder.rglob("*") if path.is_file()), key=os.path.getsize)
+def numbers_in(checkpoint: Path) -> list[Path]:
+    """The files that hold the numbers themselves."""
+    found = sorted((checkpoint / "state").rglob("d/*"), key=os.path.getsize)
+    assert found
+    return found
 
 
 def truncate(checkpoint: Path) -> None:
-    path = largest_file(checkpoint / "state")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for path in numbers_in(checkpoint):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def flip_bits(checkpoint: Path) -> None:
-    path = largest_file(checkpoint / "state")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 255
-    path.write_bytes(content)
+    for path in numbers_in(checkpoint):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 255
+        path.write_bytes(content)
+
+
+def lose_a_file(checkpoint: Path) -> None:
+    # The largest is there twice: as one process wrote it, and among those of all.
+    for path in numbers_in(checkpoint)[-2:]:
+        path.unlink()
 
 
 def delete_the_state(checkpoint: Path) -> None:
@@ -151,6 +162,7 @@ def edit_the_leaves(checkpoint: Path) -> None:
     [
         truncate,
         flip_bits,
+        lose_a_file,
         delete_the_state,
         delete_what_is_told,
         edit_the_fingerprints,
@@ -181,7 +193,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_good(
 def test_other_settings_are_refused_and_named(stopped, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(stopped, folder)
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    before = contents(folder)
     for change, says in (
         (("--nudge", "0.5"), "config.rates.nudge was 0.006, not 0.5"),
         (("--depth", "4"), "settings.depth was 3, not 4"),
@@ -191,7 +203,7 @@ def test_other_settings_are_refused_and_named(stopped, tmp_path, capsys):
     ):
         assert train(folder, *TREE, *change) == 2
         assert says in capsys.readouterr().err
-    assert before == {path: path.read_bytes() for path in before}
+    assert contents(folder) == before
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"settings": 3}'])
@@ -226,6 +238,45 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, capsys, monkeypatch):
     assert train(tmp_path / "run", *TREE) == 0
     assert train(tmp_path / "whole", *TREE) == 0
     assert_same_results(tmp_path / "run", tmp_path / "whole")
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(stopped, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    before, opened = contents(folder), Path.open
+
+    # Not by permissions: whoever may do anything, as in many a container, may write anywhere.
+    def read_only(self, mode="r", *rest, **options):
+        if set(mode) & set("wa+x"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+        return opened(self, mode, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", read_only)
+        assert train(folder, *TREE) == 2
+    says = capsys.readouterr().err
+    assert "Read-only file system" in says
+    assert str(folder) in says
+    assert contents(folder) == before
+
+
+def test_a_place_where_nothing_can_be_made_is_named(capsys):
+    assert train(Path("/proc/nowhere/run"), *TREE) == 2
+    assert "/proc/nowhere" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_being_worked_in_is_left_alone(stopped, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    before = contents(folder)
+    with contextlib.closing(RunFolder(folder, resume=True)):
+        assert train(folder, *TREE) == 2
+    assert f"another process is at work in {folder}" in capsys.readouterr().err
+    assert contents(folder) == before
 
 
 def test_without_out_the_folder_of_the_same_settings_is_found(tmp_path, monkeypatch):
