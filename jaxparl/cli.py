@@ -109,7 +109,8 @@ def parse(argv: Sequence[str]) -> Job:
     if name not in REGISTRY:
         raise ValueError(f"unknown environment {name!r}; there is: {', '.join(REGISTRY)}")
     entry = REGISTRY[name]
-    preset = launch.option(options, "--preset") or Selection.preset
+    preset = launch.option(options, "--preset")
+    preset = Selection.preset if preset is None else preset
     if preset not in entry.presets:
         raise ValueError(f"{name} has no preset {preset!r}; it has: {', '.join(entry.presets)}")
     overrides = dict(entry.presets[preset], preset=preset)
