@@ -50,7 +50,10 @@ KILLED = {
     ),
 }
 PAPERS = {"game_tree": "figure3", "coin_game": "figure4"}
-SHORT = ("--iterations", "200", "--evaluation-interval", "100", "--games", "0:1")
+SHORT = (
+    *("--iterations", "200", "--evaluation-interval", "100", "--games", "0:1"),
+    "--no-validate",
+)
 LANES = (1, 4)
 DRIFT_BAR, MEMORY_BAR, PLAN_BAR, COST_BAR = 1e-5, 0.05, 0.10, 0.03
 # Runs at work at once; what a process takes grows by those between.
@@ -189,7 +192,7 @@ def independence(place: Path) -> list[Row]:
 
 def sweep_of_settings(_: Path) -> list[Row]:
     """Three nudges x 32 seeds of one program, against 96 programs of one run."""
-    job, env = parse("game_tree", "--depth", "6", "--iterations", "400", *SHORT[2:])
+    job, env = parse("game_tree", "--depth", "6", "--iterations", "400", *SHORT[2:6])
     runs = all_runs("0:1", "0:32", ("nudge=0.0,0.005,0.02",), job.config.rates)
     start = time.perf_counter()
     together = _last_state(job, sweep.compile_sweep(job.config, env, runs))
