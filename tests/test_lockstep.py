@@ -120,15 +120,30 @@ def test_losses_fall_and_stay_finite():
 
 
 def test_a_learned_outcome_model_finds_the_matrix():
-    config = dataclasses.replace(CONFIG, outcome_model="learned")
+    count = 1600
+    config = dataclasses.replace(
+        CONFIG, outcome_model="learned", iterations=count, replay_capacity=8 * count
+    )
     learner, params, _ = started(config)
-    state, _ = iterated(config, 1600)
     game = learner.env.tabular_states()
     observation = jax.vmap(learner.env.get_obs)(game)
     probs = jax.vmap(learner.outcome_model.probs, (None, 0, 0, None))
-    found = probs(state.outcome_model.params, game, observation, params)
-    exact = jnp.broadcast_to(params.outcome_probs, found.shape)
-    np.testing.assert_allclose(found, exact, atol=0.06)
+
+    @jax.jit
+    @jax.vmap
+    def found(key):
+        def iterate(state, iteration):
+            return lockstep.iterate(learner, params, config.rates, state, iteration)
+
+        state = lockstep.init(learner, params, config.rates, key)
+        state, _ = jax.lax.scan(iterate, state, jnp.arange(count))
+        return probs(state.outcome_model.params, game, observation, params)
+
+    # An action that was done 370 times somewhere has shown its outcomes to within 0.016 (one
+    # standard error), so one of many is further off than that; on the whole they are not.
+    error = np.abs(found(jax.random.split(jax.random.key(0), 4)) - params.outcome_probs)
+    assert error.mean() < 0.02
+    assert error.max() < 0.1
 
 
 # --- Several agents ---------------------------------------------------------------------------
