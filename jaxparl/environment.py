@@ -176,9 +176,9 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         self, key: jax.Array, state: TState, action: Any, params: TParams
     ) -> tuple[Any, TState, jax.Array, jax.Array, dict[Any, Any]]:
         """One turn: outcomes are drawn, then the rules decide (section 2.2 of the paper)."""
-        key_outcome, key_resolve = jax.random.split(key)
-        outcome = action
+        outcome, key_resolve = action, key
         if not self.observed_actions:
+            key_outcome, key_resolve = jax.random.split(key)
             probs = self.outcome_probs(state, params)[jax.numpy.arange(self.num_agents), action]
             outcome = jax.random.categorical(key_outcome, jax.numpy.log(probs))
         result = self.resolve(key_resolve, state, action, outcome, params)

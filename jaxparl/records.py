@@ -200,7 +200,6 @@ class RunFolder:
             )
         return different(versions(), read_config(self.path).get("versions"))
 
-    @by_first
     def start_metrics(
         self,
         runs: Sequence[AnyRun],
@@ -209,10 +208,14 @@ class RunFolder:
         name: str = "metrics",
     ) -> None:
         """Begins NAME.csv with the evaluations so far, `[R, evaluations]`; later ones are lost."""
-        (self.path / f"{name}.csv").unlink(missing_ok=True)
+        self._remove(f"{name}.csv")
         for number, iteration in enumerate(iterations):
             metrics = {field: values[:, number] for field, values in curves.items()}
-            self._append(runs, int(iteration), metrics, name)
+            self.append_metrics(runs, int(iteration), metrics, name)
+
+    @by_first
+    def _remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
 
     @by_first
     def append_metrics(
@@ -223,11 +226,6 @@ class RunFolder:
         name: str = "metrics",
     ) -> None:
         """Adds one evaluation of all runs, `[R]` each, to NAME.csv."""
-        self._append(runs, iteration, metrics, name)
-
-    def _append(
-        self, runs: Sequence[AnyRun], iteration: int, metrics: Mapping[str, np.ndarray], name: str
-    ) -> None:
         target = self.path / f"{name}.csv"
         new = not target.exists()
         with target.open("a", newline="") as stream:

@@ -130,7 +130,7 @@ def flip_bits(checkpoint: Path) -> None:
 
 
 def lose_a_file(checkpoint: Path) -> None:
-    # The largest is there twice: as one process wrote it, and among those of all.
+    # What is as small as this is there twice: as a process wrote it, and in the index of all.
     for path in numbers_in(checkpoint)[-2:]:
         path.unlink()
 
