@@ -121,7 +121,7 @@ def preset(name: str) -> list[Row]:
     runs = all_runs(job.selection.games, job.selection.seeds, (), job.config.rates)
     env, _ = make("game_tree", **dataclasses.asdict(job.settings))
     compiled = sweep.compile_sweep(job.config, env, runs)
-    history = list(sweep.train(job.config, compiled))
+    history = list(sweep.train(job.config, compiled, compiled.start()))
     ratio = np.stack([progress.metrics.utility_ratio for progress in history], axis=1)  # [R, ...]
     right = history[-1].metrics.recommendation_accuracy
     final, tail = ratio[:, -1], ratio[:, -(ratio.shape[1] // 4) :]

@@ -14,11 +14,13 @@ import tyro
 
 from jaxparl import experiment, launch, report
 from jaxparl.config import Config, Rates
+from jaxparl.environment import Game
 from jaxparl.envs import REGISTRY, Entry
 from jaxparl.merge import merge
 from jaxparl.phase import StoppedError
 from jaxparl.plan import plan
 from jaxparl.selection import Job, Selection, all_runs, own_runs, part
+from jaxparl.validation import make_validator
 
 _BAD_INPUT = 2
 _FAILED = 1
@@ -80,9 +82,20 @@ def _plan(arguments: Sequence[str]) -> None:
         env = REGISTRY[job.environment].environment(job.settings)
         every = all_runs(chosen.games, chosen.seeds, chosen.sweep, job.config.rates)
         runs = own_runs(every, part(chosen))
+        if chosen.principal:
+            raise ValueError("plan reads no --principal; --validate says what validation needs")
+        if chosen.validate:
+            _check_can_be_validated(job, env)
     except ValueError as error:
         _fail(str(error), _BAD_INPUT)
-    report.plan(plan(job.config, env, runs, chosen.lanes))
+    report.plan(plan(job.config, env, runs, chosen.lanes, chosen.validate))
+
+
+def _check_can_be_validated(job: Job, env: Game) -> None:
+    try:
+        make_validator(job.config, env)
+    except ValueError as error:
+        raise ValueError(f"--validate: {error}") from error
 
 
 def _merge(arguments: Sequence[str]) -> None:

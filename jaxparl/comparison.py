@@ -18,7 +18,7 @@ from flax import struct
 from jaxparl import schemes, sweep, validation
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game
-from jaxparl.layout import compile_chunk, spread
+from jaxparl.layout import compile_chunk, rows_of, spread
 from jaxparl.panels import ValidationMetrics
 from jaxparl.run_state import Weights
 from jaxparl.runs import Entrant, RunId, rates_of
@@ -59,7 +59,7 @@ def entrants(runs: Sequence[RunId]) -> list[Entrant]:
 def compile_comparison(
     config: Config, env: Game, runs: Sequence[RunId], weights: Weights, lanes: int | None = None
 ) -> Sweep:
-    """Compiles the validation of trained runs under every scheme, and sets it up.
+    """Compiles the validation of trained runs under every scheme, and computes nothing yet.
 
     `sweep.train` runs it. All schemes of a run have the same luck.
 
@@ -105,18 +105,27 @@ def compile_comparison(
         key = jax.random.fold_in(key, number[1])
         return ComparisonState(terms, validation.init(validator, terms, key))
 
-    start = time.perf_counter()
+    began = time.perf_counter()
     names = entrants(runs)
     layout = spread(len(names), lanes)
-    games = np.array([run.game for run in runs])
-    kept = (games, rates_of(config.rates, runs), weights)
-    # over runs
-    terms = jax.jit(lambda kept: jax.lax.map(lambda run: enter(*run), kept))(kept)
-    # As NumPy arrays, which every process may lay out over the devices of all.
-    by_entrant = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.device_get(terms))
-    numbers = np.array([(name.run.game, name.run.seed) for name in names])
-    given = jax.tree.map(lambda leaf: leaf[layout.rows], (by_entrant, numbers))
-    state = jax.jit(jax.vmap(init_run), out_shardings=layout.place)(*given)  # over R
-    chunk = compile_chunk(layout, chunk_run, state)
-    jax.block_until_ready(state)
-    return Sweep(names, layout, state, chunk, time.perf_counter() - start)
+    games = np.array([run.game for run in runs], np.int32)
+    numbers = np.array([(name.run.game, name.run.seed) for name in names], np.int32)
+    each = (games, rates_of(config.rates, runs), weights)
+    face = jax.jit(enter).lower(*sweep.select_run(each, 0)).compile()
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), face.out_info)
+    init = jax.jit(jax.vmap(init_run), out_shardings=layout.place)  # over R
+    lowered = init.lower(rows_of(layout, one), numbers[layout.rows])
+    chunk = compile_chunk(layout, chunk_run, lowered.out_info)
+    init = lowered.compile()
+
+    def start() -> ComparisonState:
+        # As NumPy arrays, which every process may lay out over the devices of all.
+        faced = [
+            jax.device_get(face(*sweep.select_run(each, number))) for number in range(len(runs))
+        ]
+        terms = jax.tree.map(lambda *leaves: np.concatenate(leaves), *faced)
+        state: ComparisonState = init(*sweep.select_run((terms, numbers), layout.rows))
+        return state
+
+    seconds = time.perf_counter() - began
+    return Sweep(names, layout, lowered.out_info, start, chunk, seconds)

@@ -134,8 +134,9 @@ def _train(experiment: Experiment) -> Principals:
     compiled = compile_sweep(config, env, runs, job.selection.lanes)
     seconds = job.selection.checkpoint_seconds
     trained = phase.go(config, compiled, folder, phase.TRAINING, seconds)
-    # As NumPy arrays, which belong to no device.
-    weights = fetch(compiled.layout, target_weights(trained.state.run))
+    # Nothing else is kept of the state: what is fetched and written takes memory of its own.
+    weights, trained = target_weights(trained.state.run), trained._replace(state=None)
+    weights = fetch(compiled.layout, weights)
     save_weights(final, weights)
     folder.write_arrays(runs, trained.iterations, trained.curves)
     games = [group_of(job.label, run) for run in runs]

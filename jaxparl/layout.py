@@ -75,6 +75,12 @@ def spread(num_runs: int, lanes: int | None = None) -> Layout:
     return Layout(num_runs, rows, NamedSharding(mesh, PartitionSpec("runs")), lanes)
 
 
+def rows_of(layout: Layout, one: PyTree) -> PyTree:
+    """The shapes of all rows, `[rows, ...]`, of something of which `one` row has these shapes."""
+    rows = len(layout.rows)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape), leaf.dtype), one)
+
+
 def compile_chunk(layout: Layout, one: Callable[..., Any], state: PyTree) -> Chunk:
     """Compiles `one(a run's state, chunk) -> (state, metrics)` for all runs.
 

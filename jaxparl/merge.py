@@ -153,6 +153,7 @@ def _join(
     seconds = sum(part["timing"]["train_seconds"] for part in told)
     timing = {
         "compile_seconds": sum(part["timing"]["compile_seconds"] for part in told),
+        "setup_seconds": sum(part["timing"]["setup_seconds"] for part in told),
         "train_seconds": seconds,
         "iterations_per_second": float(iterations[-1]) * len(runs) / seconds,
     }

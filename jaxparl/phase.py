@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from jaxparl import report, sweep
@@ -17,6 +18,7 @@ from jaxparl.processes import any_process
 from jaxparl.records import RunFolder
 from jaxparl.runs import AnyRun, describe
 from jaxparl.sweep import Sweep
+from jaxparl.types import PyTree
 
 
 class Phase(NamedTuple):
@@ -49,7 +51,7 @@ class Outcome(NamedTuple):
     iterations: np.ndarray
     curves: dict[str, np.ndarray]
     timing: dict[str, float]
-    state: Any
+    state: PyTree
     fingerprints: list[str]
 
 
@@ -85,14 +87,17 @@ def go(
     every = config.evaluation_interval
     iterations = every * np.arange(1, config.iterations // every + 1)
     checkpoints = Checkpoints(folder.path / "checkpoints" / phase.doing)
-    past, compiled = _resumed(checkpoints, compiled)
+    report.compiled(compiled.compile_seconds)
+    start = time.perf_counter()
+    past, state = _begun(checkpoints, compiled)
+    setup_seconds = time.perf_counter() - start
     folder.start_metrics(runs, iterations[: past.chunk], past.curves, phase.name)
     curves = {name: [*values.T] for name, values in past.curves.items()}
-    pace, seconds, state = Pace(checkpoint_seconds), past.seconds, compiled.state
+    pace, seconds = Pace(checkpoint_seconds), past.seconds
     lost = _diverged_in(past.curves, len(runs))
-    progress_line = report.ProgressLine(config, len(runs), compiled.compile_seconds, phase.doing)
+    progress_line = report.ProgressLine(config, len(runs), phase.doing)
     with Interruption() as interruption, progress_line as line:
-        for progress in sweep.train(config, compiled, past.chunk, past.seconds):
+        for progress in sweep.train(config, compiled, state, past.chunk, seconds):
             done, state, seconds = progress.chunk, progress.state, progress.seconds
             iteration = int(iterations[done - 1])
             metrics = _masked(runs, iteration, vars(progress.metrics), lost)
@@ -112,6 +117,7 @@ def go(
                 raise StoppedError(stop, iteration)
     timing = {
         "compile_seconds": compiled.compile_seconds,
+        "setup_seconds": setup_seconds,
         "train_seconds": seconds,
         "iterations_per_second": config.iterations * len(runs) / seconds,
     }
@@ -121,13 +127,18 @@ def go(
     return Outcome(iterations, columns, timing, state, digests)
 
 
-def _resumed(checkpoints: Checkpoints, compiled: Sweep) -> tuple[Snapshot, Sweep]:
-    """Where the sweep stands: at the newest checkpoint, or at its beginning."""
+def _begun(checkpoints: Checkpoints, compiled: Sweep) -> tuple[Snapshot, PyTree]:
+    """Where the sweep stands, and its state: of the newest checkpoint, or before the first chunk.
+
+    The snapshot is left without its state, which would be there twice.
+    """
     newest = checkpoints.latest()
     if newest is None:
-        return Snapshot(0, 0.0, {}, None), compiled
-    past = checkpoints.restore(newest, numbers(compiled.state))
-    return past, compiled._replace(state=put(compiled.layout, compiled.state, past.state))
+        past, state = Snapshot(0, 0.0, {}, None), compiled.start()
+    else:
+        past = checkpoints.restore(newest, compiled.shapes)
+        state = put(compiled.layout, compiled.shapes, past.state)
+    return past._replace(state=None), jax.block_until_ready(state)
 
 
 def _masked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -122,13 +123,18 @@ def announce(
     _CONSOLE.print(f"results in {path}; compiling ...", soft_wrap=True)
 
 
+def compiled(seconds: float) -> None:
+    """Says that a program is there, and what comes next."""
+    _CONSOLE.print(f"compiled in {seconds:.1f} s; setting up ...", soft_wrap=True)
+
+
 class ProgressLine:
     """A line that shows how far training is, how fast, and when it ends.
 
     On a terminal it is redrawn in place; elsewhere a line is printed every tenth of the way.
     """
 
-    def __init__(self, config: Config, num_runs: int, compile_seconds: float, what: str):
+    def __init__(self, config: Config, num_runs: int, what: str):
         self._what = what
         self._chunks = config.iterations // config.evaluation_interval
         self._iterations = config.evaluation_interval * num_runs
@@ -136,7 +142,6 @@ class ProgressLine:
             TextColumn(what), BarColumn(), TextColumn("{task.description}"), console=_CONSOLE
         )
         self._task: TaskID | None = None
-        _CONSOLE.print(f"compiled in {compile_seconds:.1f} s")
 
     def __enter__(self) -> ProgressLine:
         if _CONSOLE.is_terminal:
@@ -198,31 +203,44 @@ def closing_table(
     _CONSOLE.print("\n".join(text for name, text in _LEGEND.items() if name in last))
     _CONSOLE.print(
         f"{timing['iterations_per_second']:,.0f} iterations/s in all: "
-        f"{timing['train_seconds']:.0f} s after {timing['compile_seconds']:.1f} s of compiling"
+        f"{timing['train_seconds']:.0f} s, after {timing['compile_seconds']:.1f} s of compiling "
+        f"and {timing['setup_seconds']:.1f} s of setting up",
+        soft_wrap=True,
     )
 
 
 def plan(found: Plan) -> None:
     """Prints what a sweep will need."""
-    table = Table(box=box.SIMPLE, show_header=False, padding=0)
-    held = found.bytes_besides + found.bytes_per_run * found.runs / found.devices
-    for name, value in (
-        (
-            "runs",
-            f"{found.runs:,}, {found.lanes:,} side by side on {_count(found.devices, 'device')}",
-        ),
-        ("a run holds", _megabytes(found.bytes_per_run)),
-        ("a device holds", f"{_megabytes(held)} of {_megabytes(found.bytes_per_device)}"),
-        ("runs that fit", f"{found.most_runs:,}"),
-        ("compiling", f"{found.compile_seconds:.0f} s"),
-        ("training", f"{_clock(found.seconds)} (minutes and seconds), from a short chunk"),
+    table = Table(box=box.SIMPLE, padding=0)
+    phases = [("training", found.training)]
+    if found.validation:
+        phases.append(("validation", found.validation))
+    table.add_column(_count(found.runs, "run"), no_wrap=True)
+    for name, _ in phases:
+        table.add_column(f"  {name}", justify="right", no_wrap=True)
+    held = [
+        needs.bytes_besides + needs.bytes_per_run * found.runs / needs.devices
+        for _, needs in phases
+    ]
+    for name, values in (
+        ("devices", [f"{needs.devices}" for _, needs in phases]),
+        ("side by side on each", [f"{needs.lanes}" for _, needs in phases]),
+        ("a run holds", [_megabytes(needs.bytes_per_run) for _, needs in phases]),
+        (f"a device holds, of {_megabytes(found.bytes_per_device)}", map(_megabytes, held)),
+        ("runs that fit", [f"{needs.most_runs:,}" for _, needs in phases]),
+        ("compiling", [_clock(needs.compile_seconds) for _, needs in phases]),
+        ("setting up", [_clock(needs.setup_seconds) for _, needs in phases]),
+        ("running, from a short chunk", [_clock(needs.seconds) for _, needs in phases]),
     ):
-        table.add_row(f"{name}  ", value)
+        table.add_row(f"{name}  ", *values)
     _CONSOLE.print(table)
+    _CONSOLE.print("times in minutes and seconds, or hours, minutes and seconds")
+    if found.most_runs < found.runs:
+        warn(f"{found.runs:,} runs do not fit; --seeds and --shard make parts of a sweep")
 
 
 def _megabytes(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB"
+    return f"{size / 1e9:,.1f} GB" if size >= 1e10 else f"{size / 1e6:,.1f} MB"
 
 
 def stopped(iteration: int, path: Path) -> None:
@@ -278,8 +296,12 @@ def _headline(metrics: Mapping[str, np.ndarray]) -> str:
 
 
 def _clock(seconds: float) -> str:
+    """`0:07`, `12:30` or `1:00:00`; nothing where it is not known."""
+    if math.isnan(seconds):
+        return ""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _count(number: int, what: str) -> str:

@@ -141,14 +141,21 @@ def terms(
     """What agents face under a scheme, and what it is exactly worth to do best or to follow."""
     asked = principal.recommendation
     paid = jnp.asarray(scheme.contract_weight) * principal.payment + scheme.nudge
-    followed = env.play_values(game_params, asked, paid).utilities
-    offered = paid[..., None] * jax.nn.one_hot(asked, env.num_actions)
-    best = env.best_responses(game_params, asked, offered)
-    is_in_force = jnp.asarray(scheme.contract_weight) > 0
+
+    def best_over_following() -> jax.Array:
+        followed = env.play_values(game_params, asked, paid).utilities
+        offered = paid[..., None] * jax.nn.one_hot(asked, env.num_actions)
+        return jnp.mean(env.best_responses(game_params, asked, offered) / followed)
+
     yardstick = Yardstick(
         optimal_welfare=env.optimal_welfare(game_params),
         equilibrium_payment_share=env.equilibrium(game_params, rates.alpha).payment_share,
-        best_response_over_following=jnp.where(is_in_force, jnp.mean(best / followed), jnp.nan),
+        # Solving takes long in a large game: not where nothing is offered.
+        best_response_over_following=jax.lax.cond(
+            jnp.asarray(scheme.contract_weight) > 0,
+            best_over_following,
+            lambda: jnp.float32(jnp.nan),
+        ),
     )
     return Terms(game_params, rates, principal, scheme, yardstick)
 

@@ -13,6 +13,9 @@ from jaxparl import launch
 from jaxparl.config import Config, Rates
 from jaxparl.runs import RunId, grid, rates_of, shard
 
+# Games and seeds are 32 bits, of which keys are made.
+_MOST = 2**31
+
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
@@ -144,8 +147,11 @@ def part(selection: Selection) -> tuple[int, int] | None:
 
 def _range(name: str, text: str) -> range:
     first, colon, last = text.partition(":")
-    if not colon or not first.isdecimal() or not last.isdecimal() or int(first) >= int(last):
-        raise ValueError(f"--{name} must be A:B with 0 <= A < B, not {text!r}; B is not included")
+    are_numbers = colon and first.isdecimal() and last.isdecimal()
+    if not are_numbers or not int(first) < int(last) <= _MOST:
+        raise ValueError(
+            f"--{name} must be A:B with 0 <= A < B <= {_MOST}, not {text!r}; B is not included"
+        )
     return range(int(first), int(last))
 
 

@@ -20,7 +20,7 @@ from jaxparl import evaluation, lockstep, training
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.evaluation import Exact, Metrics
-from jaxparl.layout import Chunk, Layout, compile_chunk, fetch, spread
+from jaxparl.layout import Chunk, Layout, compile_chunk, fetch, rows_of, spread
 from jaxparl.run_state import RunState
 from jaxparl.runs import AnyRun, RunId, rates_of
 from jaxparl.types import PyTree
@@ -66,88 +66,29 @@ def run_key(game: ArrayLike, seed: ArrayLike) -> jax.Array:
 
 
 class Sweep(NamedTuple):
-    """A compiled sweep.
+    """A compiled sweep, which has no state yet.
 
     Attributes:
       runs: the runs, in the order of the axis R.
       layout: how that axis lies on the devices.
-      state: all of them before the first iteration, or where an earlier process left them.
+      shapes: what a state of all runs consists of, `[rows, ...]` each.
+      start: computes the state before the first iteration.
       chunk: takes all runs through a chunk; it consumes its state.
       compile_seconds: what compiling took.
     """
 
     runs: Sequence[AnyRun]
     layout: Layout
-    state: PyTree
-    chunk: Chunk
-    compile_seconds: float
-
-
-class Lowered(NamedTuple):
-    """A sweep that is compiled and has no state yet.
-
-    Attributes:
-      layout: how its runs lie on the devices.
-      start: makes the state before the first iteration.
-      chunk: see `Sweep`.
-    """
-
-    layout: Layout
+    shapes: PyTree
     start: Callable[[], PyTree]
     chunk: Chunk
-
-
-def lower_sweep(
-    config: Config, env: Game, runs: Sequence[RunId], lanes: int | None = None
-) -> Lowered:
-    """Compiles the training of `runs`, allocating nothing; see `compile_sweep`."""
-    learner, rates = lockstep.make_learner(config, env), config.rates
-    layout = spread(len(runs), lanes)
-
-    def init_run(
-        number: tuple[jax.Array, jax.Array], rates: Rates, solved: tuple[GameParams, Exact]
-    ) -> SweepState:
-        game_params, exact = solved
-        state = lockstep.init(learner, game_params, rates, run_key(*number))
-        return SweepState(game_params, rates, exact, state)
-
-    def chunk_run(state: SweepState, chunk: jax.Array) -> tuple[SweepState, Metrics]:
-        run, metrics = training.train_chunk(
-            learner, state.game_params, state.rates, state.exact, state.run, chunk
-        )
-        return dataclasses.replace(state, run=run), metrics
-
-    each_rates = rates_of(rates, runs)
-    numbers = tuple(np.array([getattr(run, what) for run in runs]) for what in ("game", "seed"))
-    given = (numbers, each_rates, _solved(env, runs, each_rates))
-    given = jax.tree.map(lambda column: column[layout.rows], given)
-    init = jax.jit(jax.vmap(init_run), out_shardings=layout.place)  # over R
-    chunk = compile_chunk(layout, chunk_run, jax.eval_shape(init, *given))
-    return Lowered(layout, lambda: init(*given), chunk)
-
-
-def _solved(env: Game, runs: Sequence[RunId], rates: Rates) -> tuple[GameParams, Exact]:
-    """Every run's game and its exact solution, `[R, ...]`; a game is drawn and solved once."""
-
-    @jax.jit
-    def solve(game: jax.Array, rates: Rates) -> tuple[GameParams, Exact]:
-        game_params = draw_game(env, game)
-        return game_params, evaluation.solve(env, game_params, rates)
-
-    found: dict[tuple[Any, ...], Any] = {}
-    for number, run in enumerate(runs):
-        if (run.game, run.rates) not in found:
-            solved = solve(np.int32(run.game), select_run(rates, number))
-            found[run.game, run.rates] = jax.device_get(solved)
-    each = [found[run.game, run.rates] for run in runs]
-    stacked: tuple[GameParams, Exact] = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
-    return stacked
+    compile_seconds: float
 
 
 def compile_sweep(
     config: Config, env: Game, runs: Sequence[RunId], lanes: int | None = None
 ) -> Sweep:
-    """Compiles the training of `runs` and sets them up.
+    """Compiles the training of `runs`, and computes nothing yet.
 
     Args:
       config: of all runs; its rates are theirs where a run has none of its own.
@@ -158,22 +99,65 @@ def compile_sweep(
     Raises:
       ValueError: a run's own rate is out of its range.
     """
-    start = time.perf_counter()
-    lowered = lower_sweep(config, env, runs, lanes)
-    state = jax.block_until_ready(lowered.start())
-    return Sweep(runs, lowered.layout, state, lowered.chunk, time.perf_counter() - start)
+    began = time.perf_counter()
+    learner, layout = lockstep.make_learner(config, env), spread(len(runs), lanes)
+
+    def draw_and_solve(game: jax.Array, rates: Rates) -> tuple[GameParams, Exact]:
+        game_params = draw_game(env, game)
+        return game_params, evaluation.solve(env, game_params, rates)
+
+    def init_run(
+        game: jax.Array, seed: jax.Array, rates: Rates, solved: tuple[GameParams, Exact]
+    ) -> SweepState:
+        game_params, exact = solved
+        state = lockstep.init(learner, game_params, rates, run_key(game, seed))
+        return SweepState(game_params, rates, exact, state)
+
+    def chunk_run(state: SweepState, chunk: jax.Array) -> tuple[SweepState, Metrics]:
+        run, metrics = training.train_chunk(
+            learner, state.game_params, state.rates, state.exact, state.run, chunk
+        )
+        return dataclasses.replace(state, run=run), metrics
+
+    games = np.array([run.game for run in runs], np.int32)
+    seeds = np.array([run.seed for run in runs], np.int32)
+    rates = rates_of(config.rates, runs)
+    solve = jax.jit(draw_and_solve).lower(games[0], select_run(rates, 0)).compile()
+    given = select_run((games, seeds, rates), layout.rows)
+    init = jax.jit(jax.vmap(init_run), out_shardings=layout.place)  # over R
+    lowered = init.lower(*given, rows_of(layout, solve.out_info))
+    chunk = compile_chunk(layout, chunk_run, lowered.out_info)
+    init = lowered.compile()
+
+    def start() -> SweepState:
+        # A game is solved once, however many runs it has.
+        found: dict[tuple[Any, ...], Any] = {}
+        for number, run in enumerate(runs):
+            if (run.game, run.rates) not in found:
+                solved = solve(games[number], select_run(rates, number))
+                found[run.game, run.rates] = jax.device_get(solved)
+        each = [found[run.game, run.rates] for run in runs]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+        state: SweepState = init(*given, select_run(stacked, layout.rows))
+        return state
+
+    seconds = time.perf_counter() - began
+    return Sweep(runs, layout, lowered.out_info, start, chunk, seconds)
 
 
-def train(config: Config, sweep: Sweep, done: int = 0, seconds: float = 0.0) -> Iterator[Progress]:
-    """Trains chunk by chunk, yielding after each; consumes the sweep's state.
+def train(
+    config: Config, sweep: Sweep, state: PyTree, done: int = 0, seconds: float = 0.0
+) -> Iterator[Progress]:
+    """Trains chunk by chunk, yielding after each.
 
     Args:
       config: what the sweep was compiled for.
-      sweep: where it stands.
-      done: chunks that its state has behind it.
+      sweep: the compiled sweep.
+      state: where all runs stand, as `sweep.start()` or an earlier process has left them; it is
+        consumed.
+      done: chunks that they have behind them.
       seconds: spent in those.
     """
-    state = sweep.state
     for chunk in range(done, config.iterations // config.evaluation_interval):
         start = time.perf_counter()
         state, metrics = jax.block_until_ready(sweep.chunk(state, chunk))
