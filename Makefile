@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Where pyright finds envs/ under the name that it is installed by, jaxparl.envs.
 TYPINGS := .typings/jaxparl/envs
-BENCHMARKS := contracts equilibrium replay environments breakdown training scale
+BENCHMARKS := contracts equilibrium replay environments breakdown throughput training scale
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

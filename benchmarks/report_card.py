@@ -39,15 +39,20 @@ def compile_everything() -> None:
     compilation_cache.reset_cache()
 
 
-def parse_options(doc: str, parts: Sequence[str] = ()) -> argparse.Namespace:
-    """Reads --out and, where a benchmark has parts, --parts: all of them by default."""
+def option_parser(doc: str, parts: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Knows --out and, where a benchmark has parts, --parts: all of them by default."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     if parts:
         parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--out", type=Path, help="also write the table to this JSON file")
-    return parser.parse_args()
+    return parser
+
+
+def parse_options(doc: str, parts: Sequence[str] = ()) -> argparse.Namespace:
+    """Reads what every benchmark may be told."""
+    return option_parser(doc, parts).parse_args()
 
 
 def report(rows: list[Row], out: Path | None) -> int:

@@ -87,6 +87,32 @@ PANELS = (
 )
 
 
+def growth(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
+    """Draws iterations/s of all runs together against how many there are, a colour per name.
+
+    Args:
+      path: of the figure.
+      rates: by name, then by the number of runs.
+    """
+    with plt.rc_context({**_STYLE, "axes.prop_cycle": cycler(color=_COLOURS)}):
+        figure, axis = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
+        for name, found in rates.items():
+            runs = np.array(list(found))
+            (line,) = axis.plot(runs, list(found.values()), "o-", markersize=3.5, label=name)
+            axis.plot(runs, found[runs[0]] * runs / runs[0], ":", color=line.get_color(), lw=0.8)
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log")
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axis.set_xlabel("runs at once (dotted: linear growth)")
+        axis.set_ylabel("iterations/s, all runs together")
+        # What is above the fastest line by far says nothing.
+        axis.set_ylim(top=2 * max(max(found.values()) for found in rates.values()))
+        axis.legend()
+        figure.savefig(path)
+        plt.close(figure)
+
+
 def learning_curves(
     path: Path,
     groups: Sequence[str],

@@ -22,7 +22,7 @@ def benchmark(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["breakdown", "contracts", "environments", "equilibrium", "replay", "scale", "training"]
+    "name", [path.stem for path in sorted(FOLDER.glob("*.py")) if path.stem != "report_card"]
 )
 def test_a_benchmark_can_be_imported_and_run(name, benchmark):
     assert callable(benchmark(name).main)
@@ -42,8 +42,36 @@ def test_the_replay_benchmark_stores_what_replay_stores(benchmark):
         assert jax.numpy.shape(total) == ()
 
 
-def test_the_training_benchmark_knows_the_presets(benchmark):
-    training = benchmark("training")
-    for environment, preset in training.SPEED_BARS:
+def test_the_training_benchmarks_know_the_presets(benchmark):
+    training, throughput = benchmark("training"), benchmark("throughput")
+    trees = [("game_tree", preset) for preset in training.PRESET_BARS]
+    for environment, preset in [
+        *trees,
+        ("coin_game", training.BOARD),
+        *throughput.parts().values(),
+    ]:
         job = training.cli.parse([environment, "--preset", preset])
         assert training.all_runs(job.selection.games, "0:1", (), job.config.rates)
+    assert {part for _, part, _ in throughput.BARS} <= set(throughput.parts())
+
+
+def test_throughput_is_measured_of_all_runs_together(benchmark, monkeypatch):
+    throughput = benchmark("throughput")
+    monkeypatch.setattr(throughput, "PAPERS", {"small": ("game_tree", "quick")})
+    monkeypatch.setattr(throughput, "ITERATIONS", 100)
+    rows, found = throughput.grow("small", 2)
+    assert [one.runs for one in found] == [1, 2]
+    assert all(one.iterations_per_second > 0 for one in found)
+    assert "from Python" in rows[-1].what
+
+
+def test_a_bar_is_reached_once_or_for_good(benchmark):
+    training = benchmark("training")
+    history = [training.Progress(chunk, 10.0 * chunk, None, None) for chunk in range(1, 5)]
+    for reached, told in (
+        ([0, 0, 0, 0], "not reached"),
+        ([0, 1, 1, 1], "20 s"),
+        ([1, 0, 1, 1], "10 s, for good 30 s"),
+        ([0, 1, 1, 0], "20 s, but not at the end"),
+    ):
+        assert training.until(history, training.np.array(reached, bool)) == told
