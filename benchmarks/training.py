@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from report_card import Row, parse_options, report
@@ -43,23 +43,40 @@ PRESET_BARS = {
 MINUTES_BAR = 15.0
 # Of the equilibrium's utility, on trees.
 CLOSE = 0.99
-# On the Coin Game, in training and in validation: what has to be above, and what below.
 BOARD = "figure4_fast"
-TRAINING_BARS = {
-    "welfare_ratio": (0.92, "above"),
-    "payment_share": (0.35, "below"),
-    "relative_deviation_gain": (0.04, "below"),
-}
-VALIDATION_BARS = {
-    "welfare_ratio": (0.92, "above"),
-    "payment_share": (0.35, "below"),
-    "follow_share": (0.85, "above"),
-}
+
+
+class Reached(NamedTuple):
+    """What has to be reached on the Coin Game, of the metrics `[R]` of an evaluation."""
+
+    what: str
+    of: Callable[[Any], np.ndarray]
+    sign: Literal["<=", ">="]
+    bar: float
+
+
+WELFARE = Reached(
+    "welfare of the best", lambda found: found.welfare / found.optimal_welfare, ">=", 0.92
+)
+PAYMENT = Reached("payments of the welfare", lambda found: found.payment_share, "<=", 0.35)
+IN_TRAINING = (
+    WELFARE,
+    PAYMENT,
+    Reached(
+        "gain by deviating, of utility", lambda found: found.relative_deviation_gain, "<=", 0.04
+    ),
+)
+IN_VALIDATION = (
+    WELFARE,
+    PAYMENT,
+    Reached("recommendations followed", lambda found: found.follow_share, ">=", 0.85),
+)
 
 
 def at_least(what: str, value: float, bar: float | None) -> Row:
     """A row whose bar is a lower one, if it has one."""
-    return Row(what, f"{value:.4f}", f">= {bar:g}" if bar else "", value >= bar if bar else None)
+    passed = bool(value >= bar) if bar else None
+    return Row(what, f"{value:.4f}", f">= {bar:g}" if bar else "", passed)
 
 
 def until(history: Sequence[Progress], reached: np.ndarray) -> str:
@@ -116,26 +133,20 @@ def board() -> list[Row]:
     under = np.array([entrant.scheme == "principal" for entrant in entrants(runs)])
     everyone = np.full(len(runs), True)
     return [
-        *at_bars(f"{BOARD}, {len(runs)} runs, training", history, everyone, TRAINING_BARS),
-        *at_bars(f"{BOARD}, black boxes of all six schemes", learned, under, VALIDATION_BARS),
+        *at_bars(f"{BOARD}, {len(runs)} runs, training", history, everyone, IN_TRAINING),
+        *at_bars(f"{BOARD}, black boxes of all six schemes", learned, under, IN_VALIDATION),
     ]
 
 
 def at_bars(
-    name: str,
-    history: Sequence[Progress],
-    chosen: np.ndarray,
-    bars: dict[str, tuple[float, str]],
+    name: str, history: Sequence[Progress], chosen: np.ndarray, bars: Sequence[Reached]
 ) -> list[Row]:
     """What the chosen runs `[R]` reach on average, and when they are at all bars together."""
     rows, reached = [], np.full(len(history), True)
-    for metric, (bar, side) in bars.items():
-        each = np.array([vars(one.metrics)[metric][chosen].mean() for one in history])
-        passed = each >= bar if side == "above" else each <= bar
-        sign = ">=" if side == "above" else "<="
-        rows.append(
-            Row(f"{name}: {metric}", f"{each[-1]:.4f}", f"{sign} {bar:g}", bool(passed[-1]))
-        )
+    for what, of, sign, bar in bars:
+        each = np.array([of(progress.metrics)[chosen].mean() for progress in history])
+        passed = each >= bar if sign == ">=" else each <= bar
+        rows.append(Row(f"{name}: {what}", f"{each[-1]:.4f}", f"{sign} {bar:g}", bool(passed[-1])))
         reached &= passed
     rows.append(Row(f"{name}: until all of these are reached", until(history, reached), "", None))
     rows.append(Row(f"{name}: all of it", f"{history[-1].seconds:.0f} s", "", None))
