@@ -90,14 +90,17 @@ def command(folder: Path, *arguments: str) -> list[str]:
 
 def run(asked: Sequence[str], **environment: str) -> int:
     """Runs a command to its end; returns the most bytes that it had resident."""
-    # Not Popen's own wait, which does not say what the process has used.
+    # Asked for until it ends: what the system says afterwards may be this process's own, which it
+    # was before it became another.
+    most = 0
     with subprocess.Popen(
         asked, env=os.environ | environment, stdout=subprocess.DEVNULL
     ) as process:
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        while process.poll() is None:
+            most = max(most, _resident(process.pid, "VmHWM"))
+            time.sleep(0.01)
     assert process.returncode == 0, f"{' '.join(asked)} ended with {process.returncode}"
-    return 1024 * used.ru_maxrss
+    return most
 
 
 def train(folder: Path, *arguments: str, **environment: str) -> Found:
@@ -253,12 +256,13 @@ def _iteration(path: Path) -> int:
     return int(lines[-1].split(",")[column])
 
 
-def _resident(pid: int) -> int:
+def _resident(pid: int, what: str = "VmRSS") -> int:
+    """The bytes that a process has resident; VmHWM: the most that it ever had."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
+    found = [line.split()[1] for line in status.splitlines() if line.startswith(what)]
     return 1024 * int(found[0]) if found else 0
 
 
