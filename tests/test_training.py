@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from jaxparl import lockstep, sweep
+from jaxparl.checkpoint import fingerprints
 from jaxparl.config import Config, Rates
 from jaxparl.envs import make
+from jaxparl.layout import numbers
 from jaxparl.runs import RunId, grid
 from jaxparl.training import make_train
 
@@ -84,6 +86,18 @@ def test_a_run_alone_equals_the_same_run_in_a_batch_of_eight():
     assert largest_difference(one.agent.params, fifth.agent.params) <= 1e-5
     assert largest_difference(one.principal.params, fifth.principal.params) <= 1e-5
     assert largest_difference(one.replay, fifth.replay) <= 1e-5
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_equal_lanes_give_equal_bits_however_many_runs_there_are(lanes):
+    env, _ = make("game_tree", depth=3)
+    finals = []
+    for runs in (grid([3], range(7)), [RunId(3, 5)]):
+        compiled = sweep.compile_sweep(SMALL, env, runs, lanes)
+        *_, last = sweep.train(SMALL, compiled, compiled.start())
+        finals.append(fingerprints(numbers(last.state)))
+    assert finals[0][5] == finals[1][0]
+    assert len(set(finals[0][:7])) == 7
 
 
 def test_a_sweep_gives_what_make_train_gives():
