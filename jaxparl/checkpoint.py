@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from jaxparl.types import PyTree
 # The newest, and the one before it in case the newest is damaged.
 _KEPT = 2
 _STATE, _ABOUT = "state", "about"
+# Bytes; of a small state all leaves are written at once.
+_LEAST_IN_WRITING = 64_000_000
 # orbax warns of what is meant here: arrays are read back as NumPy's, whatever device wrote them.
 logging.getLogger("absl").setLevel(logging.ERROR)
 
@@ -51,12 +54,21 @@ class Checkpoints:
 
     Args:
       path: the folder; made if need be.
+      shapes: those of the states, `[rows, ...]`.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, shapes: PyTree):
         self.path: Path = path.absolute()
         self._manager = ocp.CheckpointManager(
             self.path,
+            item_handlers={
+                _STATE: ocp.PyTreeCheckpointHandler(
+                    handler_impl=ocp.BasePyTreeCheckpointHandler(
+                        save_concurrent_bytes=_in_writing(shapes)
+                    )
+                ),
+                _ABOUT: ocp.JsonCheckpointHandler(),
+            },
             options=ocp.CheckpointManagerOptions(
                 max_to_keep=_KEPT,
                 enable_async_checkpointing=False,
@@ -135,6 +147,13 @@ class Checkpoints:
             raise ValueError("its numbers are not those that were written")
         curves = {name: content["curves"][name] for name in about["curves"]}  # in their order
         return Snapshot(chunk, about["seconds"], curves, state)
+
+
+def _in_writing(shapes: PyTree) -> int:
+    """The bytes that may be on their way to the disk: some leaves at a time, not all."""
+    leaves = jax.tree.leaves(shapes)
+    largest = max(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+    return max(2 * largest, _LEAST_IN_WRITING)
 
 
 @by_first

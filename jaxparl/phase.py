@@ -86,7 +86,7 @@ def go(
     runs = compiled.runs
     every = config.evaluation_interval
     iterations = every * np.arange(1, config.iterations // every + 1)
-    checkpoints = Checkpoints(folder.path / "checkpoints" / phase.doing)
+    checkpoints = Checkpoints(folder.path / "checkpoints" / phase.doing, compiled.shapes)
     report.compiled(compiled.compile_seconds)
     start = time.perf_counter()
     past, state = _begun(checkpoints, compiled)
