@@ -103,12 +103,13 @@ def growth(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        for formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axis.set_xlabel("runs at once (dotted: linear growth)")
         axis.set_ylabel("iterations/s, all runs together")
         # What is above the fastest line by far says nothing.
         axis.set_ylim(top=2 * max(max(found.values()) for found in rates.values()))
-        axis.legend()
+        figure.legend(loc="outside upper center", ncols=2)
         figure.savefig(path)
         plt.close(figure)
 
