@@ -55,6 +55,7 @@ SHORT = (
     *("--iterations", "200", "--evaluation-interval", "200", "--games", "0:1"),
     "--no-validate",
 )
+SWEPT = ("game_tree", *("--depth", "6", "--iterations", "400", "--evaluation-interval", "100"))
 LANES = (1, 4)
 DRIFT_BAR, MEMORY_BAR, PLAN_BAR, COST_BAR = 1e-5, 0.05, 0.10, 0.03
 # What the runs of two processes hold in all, as planned: by how much one takes more than the other
@@ -217,17 +218,7 @@ def flat(weights: Weights) -> np.ndarray:
 
 def sweep_of_settings(_: Path) -> list[Row]:
     """Three nudges x 32 seeds of one program, against 96 programs of one run."""
-    job, env = parse(
-        "game_tree",
-        "--depth",
-        "6",
-        "--iterations",
-        "400",
-        *"--evaluation-interval",
-        "100",
-        "--games",
-        "0:1",
-    )
+    job, env = parse(*SWEPT)
     runs = all_runs("0:1", "0:32", ("nudge=0.0,0.005,0.02",), job.config.rates)
     start = time.perf_counter()
     together = _last_state(job, sweep.compile_sweep(job.config, env, runs))

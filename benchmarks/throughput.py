@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,14 +67,13 @@ def parts() -> dict[str, tuple[str, str]]:
     return PAPERS | {name: (name, "quick") for name in sorted(others)}
 
 
-def learner_of(environment: str, preset: str, iterations: int) -> Learner:
-    """The preset's, its chunks as long as asked for."""
+def learner_of(environment: str, preset: str) -> Learner:
+    """The preset's, its chunks as long as they are timed."""
     job = cli.parse([environment, "--preset", preset])
     config = dataclasses.replace(
         job.config,
-        iterations=iterations * CHUNKS,
-        evaluation_interval=iterations,
-        target_interval=min(iterations, job.config.target_interval),
+        iterations=ITERATIONS * CHUNKS,
+        evaluation_interval=ITERATIONS,
     )
     return lockstep.make_learner(config, REGISTRY[environment].environment(job.settings))
 
@@ -86,16 +86,18 @@ class Running(NamedTuple):
     compile_seconds: float
 
 
-def compile_runs(learner: Learner, runs: int) -> Running:
-    """Trains runs of one game that differ in their seeds, without evaluations."""
+def compile_runs(
+    learner: Learner, runs: int, advance: Callable[..., tuple[RunState, Any]]
+) -> Running:
+    """Trains runs of one game that differ in their seeds, a chunk or an iteration a call."""
     params, rates = sweep.draw_game(learner.env, 0), learner.config.rates
     spread = layout.spread(runs)
 
     def init(seed: jax.Array) -> RunState:
         return lockstep.init(learner, params, rates, sweep.run_key(0, seed))
 
-    def learn(state: RunState, chunk: jax.Array) -> tuple[RunState, Any]:
-        return training.learn_chunk(learner, params, rates, state, chunk)
+    def learn(state: RunState, number: jax.Array) -> tuple[RunState, Any]:
+        return advance(learner, params, rates, state, number)
 
     state = jax.jit(jax.vmap(init), out_shardings=spread.place)(spread.rows)
     start = time.perf_counter()
@@ -114,16 +116,16 @@ def seconds_of_chunk(running: Running) -> float:
 
 
 def measure(learner: Learner, runs: int) -> Measured:
-    running = compile_runs(learner, runs)
+    running = compile_runs(learner, runs, training.learn_chunk)
     held = sum(leaf.nbytes for leaf in jax.tree.leaves(layout.numbers(running.state)))
     rate = runs * ITERATIONS / seconds_of_chunk(running)
     rows = len(layout.spread(runs).rows)
     return Measured(runs, rate, running.compile_seconds, held / rows)
 
 
-def from_python(environment: str, preset: str) -> float:
-    """Iterations/s of one run whose every iteration is a call of its own."""
-    running = compile_runs(learner_of(environment, preset, 1), 1)
+def from_python(learner: Learner) -> float:
+    """Iterations/s of one run whose every iteration is a call of its own; targets stay."""
+    running = compile_runs(learner, 1, lockstep.iterate)
     state, _ = jax.block_until_ready(running.chunk(running.state, 0))
     start = time.perf_counter()
     for number in range(ITERATIONS):
@@ -134,7 +136,7 @@ def from_python(environment: str, preset: str) -> float:
 
 def grow(name: str, most: int) -> tuple[list[Row], list[Measured]]:
     """One environment, with more and more runs."""
-    learner = learner_of(*parts()[name], ITERATIONS)
+    learner = learner_of(*parts()[name])
     backend, found, rows = jax.default_backend(), [], []
     while not found or 2 * found[-1].runs <= most:
         runs = 2 * found[-1].runs if found else 1
@@ -160,7 +162,7 @@ def grow(name: str, most: int) -> tuple[list[Row], list[Measured]]:
                 last._asdict(),
             )
         )
-    called = from_python(*parts()[name])
+    called = from_python(learner)
     rows.append(
         Row(
             f"{name}: 1 run, one iteration a call from Python",

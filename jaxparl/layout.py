@@ -66,7 +66,7 @@ def spread(num_runs: int, lanes: int | None = None) -> Layout:
     devices = jax.devices()
     if jax.process_count() == 1:
         # A program for one device is optimised in another order than one for several, and if it
-        # computes several runs side by side, its roundings are others.
+        # computes several runs side by side, its roundings are others: a run alone takes two then.
         devices = devices[: num_runs if lanes == 1 or lanes is None else max(2, num_runs)]
     per_device = math.ceil(num_runs / len(devices))
     if lanes is None:

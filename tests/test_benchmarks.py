@@ -55,6 +55,15 @@ def test_the_training_benchmarks_know_the_presets(benchmark):
     assert {part for _, part, _ in throughput.BARS} <= set(throughput.parts())
 
 
+def test_the_scale_benchmark_says_what_can_be_parsed(benchmark):
+    scale = benchmark("scale")
+    lines = [scale.SWEPT, *((game, *said) for game, said in scale.KILLED.items())]
+    lines += [(game, "--preset", preset, *scale.SHORT) for game, preset in scale.PAPERS.items()]
+    for line in lines:
+        job, env = scale.parse(*line)
+        assert env.name and job.config.iterations < 10_000
+
+
 def test_throughput_is_measured_of_all_runs_together(benchmark, monkeypatch):
     throughput = benchmark("throughput")
     monkeypatch.setattr(throughput, "PAPERS", {"small": ("game_tree", "quick")})

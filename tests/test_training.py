@@ -183,9 +183,9 @@ def test_two_agents_learn_to_share_a_small_coin_game():
     env, params = make("coin_game", grid_size=2, max_steps_in_episode=8)
     config = dataclasses.replace(
         SMALL,
-        iterations=1_000,
+        iterations=2_000,
         evaluation_interval=500,
-        replay_capacity=8_000,
+        replay_capacity=16_000,
         critic="per_action",
         loss="huber",
         exploration="per_step",
@@ -195,8 +195,8 @@ def test_two_agents_learn_to_share_a_small_coin_game():
     train = jax.jit(jax.vmap(make_train(config, env, params)))
     metrics = train(jax.vmap(jax.random.key)(np.arange(8))).metrics
     last = {name: np.mean(values[:, -1]) for name, values in vars(metrics).items()}
-    # So few iterations do not bring every run there: 0.87 to 0.99, with a mean of 0.94.
-    assert last["welfare_ratio"] >= 0.92
+    # So few iterations do not bring every run there: 0.91 to 0.99, with a mean of 0.965.
+    assert last["welfare_ratio"] >= 0.95
     # Nothing can be had for less than in equilibrium, but for what agents could gain.
     assert 0.1 < last["payment_share"] < 0.5
     assert last["deviation_gain"] < 0.5
