@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,18 +85,16 @@ class Running(NamedTuple):
     compile_seconds: float
 
 
-def compile_runs(
-    learner: Learner, runs: int, advance: Callable[..., tuple[RunState, Any]]
-) -> Running:
-    """Trains runs of one game that differ in their seeds, a chunk or an iteration a call."""
+def compile_runs(learner: Learner, runs: int) -> Running:
+    """Trains runs of one game that differ in their seeds, without evaluations."""
     params, rates = sweep.draw_game(learner.env, 0), learner.config.rates
     spread = layout.spread(runs)
 
     def init(seed: jax.Array) -> RunState:
         return lockstep.init(learner, params, rates, sweep.run_key(0, seed))
 
-    def learn(state: RunState, number: jax.Array) -> tuple[RunState, Any]:
-        return advance(learner, params, rates, state, number)
+    def learn(state: RunState, chunk: jax.Array) -> tuple[RunState, Any]:
+        return training.learn_chunk(learner, params, rates, state, chunk)
 
     state = jax.jit(jax.vmap(init), out_shardings=spread.place)(spread.rows)
     start = time.perf_counter()
@@ -116,7 +113,7 @@ def seconds_of_chunk(running: Running) -> float:
 
 
 def measure(learner: Learner, runs: int) -> Measured:
-    running = compile_runs(learner, runs, training.learn_chunk)
+    running = compile_runs(learner, runs)
     held = sum(leaf.nbytes for leaf in jax.tree.leaves(layout.numbers(running.state)))
     rate = runs * ITERATIONS / seconds_of_chunk(running)
     rows = len(layout.spread(runs).rows)
@@ -125,13 +122,21 @@ def measure(learner: Learner, runs: int) -> Measured:
 
 def from_python(learner: Learner) -> float:
     """Iterations/s of one run whose every iteration is a call of its own; targets stay."""
-    running = compile_runs(learner, 1, lockstep.iterate)
-    state, _ = jax.block_until_ready(running.chunk(running.state, 0))
-    start = time.perf_counter()
-    for number in range(ITERATIONS):
-        state, _ = running.chunk(state, number)
-    jax.block_until_ready(state)
-    return ITERATIONS / (time.perf_counter() - start)
+    params, rates = sweep.draw_game(learner.env, 0), learner.config.rates
+
+    def iterate(state: RunState, number: jax.Array) -> RunState:
+        return lockstep.iterate(learner, params, rates, state, number)[0]
+
+    state = lockstep.init(learner, params, rates, sweep.run_key(0, 0))
+    compiled = jax.jit(iterate, donate_argnums=0).lower(state, np.int32(0)).compile()
+    taken = []
+    for chunk in range(CHUNKS):
+        start = time.perf_counter()
+        for number in range(ITERATIONS):
+            state = compiled(state, np.int32(chunk * ITERATIONS + number))
+        jax.block_until_ready(state)
+        taken.append(time.perf_counter() - start)
+    return ITERATIONS / float(np.median(taken[1:]))
 
 
 def grow(name: str, most: int) -> tuple[list[Row], list[Measured]]:
