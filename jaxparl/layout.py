@@ -44,15 +44,25 @@ class Layout(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A compiled `(state, chunk) -> (state, metrics)` of all rows; it consumes its state."""
+    """A compiled `(state, chunk) -> (state, metrics)` of all rows; it consumes its state.
+
+    Attributes:
+      program: takes the runs whose turn it is through a chunk, and leaves the others as they are.
+      blank: makes metrics without numbers.
+      turns: how often a device has to begin.
+    """
 
     program: jax.stages.Compiled
+    blank: jax.stages.Compiled
     turns: int
 
     def __call__(self, state: PyTree, number: int) -> tuple[PyTree, PyTree]:
         """Takes the runs through chunk `number`."""
-        outcome: tuple[PyTree, PyTree] = self.program(state, np.int32(number), np.int32(self.turns))
-        return outcome
+        metrics = self.blank()
+        # Nobody waits here: a device that is done begins its next turn, whatever the others do.
+        for turn in range(self.turns):
+            state, metrics = self.program(state, metrics, np.int32(number), np.int32(turn))
+        return state, metrics
 
 
 def spread(num_runs: int, lanes: int | None = None) -> Layout:
@@ -97,41 +107,43 @@ def compile_chunk(layout: Layout, one: Callable[..., Any], state: PyTree) -> Chu
         alone: tuple[PyTree, PyTree] = jax.tree.map(lambda leaf: leaf[None], outcome)
         return alone
 
-    def of_device(states: PyTree, chunk: jax.Array, turns: jax.Array) -> tuple[PyTree, PyTree]:
-        def turn(number: jax.Array, kept: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-            first = number * lanes
-            mine = jax.tree.map(
-                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, lanes), kept[0]
-            )
-            return jax.tree.map(
-                lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, first, 0),
-                kept,
-                side_by_side(mine, chunk),
-            )
-
-        rows = layout.turns * lanes
-        some = jax.tree.map(lambda leaf: leaf[:lanes], states)
-        metrics = jax.tree.map(
-            lambda leaf: jnp.zeros((rows, *leaf.shape[1:]), leaf.dtype),
-            jax.eval_shape(side_by_side, some, chunk)[1],
+    def of_device(
+        states: PyTree, metrics: PyTree, chunk: jax.Array, turn: jax.Array
+    ) -> tuple[PyTree, PyTree]:
+        first = turn * lanes
+        mine = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, lanes), states)
+        return jax.tree.map(
+            lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, first, 0),
+            (states, metrics),
+            side_by_side(mine, chunk),
         )
-        # How many is a number that the program is told: if it knew that there is one only, it
-        # would be another program, whose roundings are not those of several.
-        return jax.lax.fori_loop(0, turns, turn, (states, metrics))
 
     by_run, shared = layout.place.spec, PartitionSpec()
     of_all = jax.shard_map(
         of_device,
         mesh=layout.place.mesh,
-        in_specs=(by_run, shared, shared),
+        in_specs=(by_run, by_run, shared, shared),
         out_specs=(by_run, by_run),
         check_vma=False,
     )
-    shapes = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout.place), state
+
+    def placed(leaf: jax.ShapeDtypeStruct, rows: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype, sharding=layout.place)
+
+    rows = len(layout.rows)
+    states = jax.tree.map(lambda leaf: placed(leaf, rows), state)
+    some = jax.tree.map(lambda leaf: placed(leaf, lanes), state)
+    metrics = jax.tree.map(
+        lambda leaf: placed(leaf, rows), jax.eval_shape(side_by_side, some, np.int32(0))[1]
     )
-    lowered = jax.jit(of_all, donate_argnums=0).lower(shapes, np.int32(0), np.int32(0))
-    return Chunk(lowered.compile(), layout.turns)
+    program = jax.jit(of_all, donate_argnums=(0, 1)).lower(
+        states, metrics, np.int32(0), np.int32(0)
+    )
+    blank = jax.jit(
+        lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics),
+        out_shardings=layout.place,
+    )
+    return Chunk(program.compile(), blank.lower().compile(), layout.turns)
 
 
 def fetch(layout: Layout, tree: PyTree) -> PyTree:
