@@ -48,20 +48,24 @@ class Chunk(NamedTuple):
 
     Attributes:
       program: takes the runs whose turn it is through a chunk, and leaves the others as they are.
-      blank: makes metrics without numbers.
+      blank: makes metrics of all rows, without numbers.
+      enter: puts a turn's metrics there.
       turns: how often a device has to begin.
     """
 
     program: jax.stages.Compiled
     blank: jax.stages.Compiled
+    enter: jax.stages.Compiled
     turns: int
 
     def __call__(self, state: PyTree, number: int) -> tuple[PyTree, PyTree]:
         """Takes the runs through chunk `number`."""
         metrics = self.blank()
-        # Nobody waits here: a device that is done begins its next turn, whatever the others do.
+        # A call each, as XLA's runtime on a CPU keeps memory for each product until a call ends.
+        # None is waited for: a device that is done begins its next turn, whatever others do.
         for turn in range(self.turns):
-            state, metrics = self.program(state, metrics, np.int32(number), np.int32(turn))
+            state, found = self.program(state, np.int32(number), np.int32(turn))
+            metrics = self.enter(metrics, found, np.int32(turn))
         return state, metrics
 
 
@@ -98,7 +102,8 @@ def compile_chunk(layout: Layout, one: Callable[..., Any], state: PyTree) -> Chu
 
     Of `state` only shapes and types count.
     """
-    lanes = layout.lanes
+    rows, lanes = len(layout.rows), layout.lanes
+    by_run, shared = layout.place.spec, PartitionSpec()
 
     def side_by_side(states: PyTree, chunk: jax.Array) -> tuple[PyTree, PyTree]:
         if lanes > 1:
@@ -107,43 +112,44 @@ def compile_chunk(layout: Layout, one: Callable[..., Any], state: PyTree) -> Chu
         alone: tuple[PyTree, PyTree] = jax.tree.map(lambda leaf: leaf[None], outcome)
         return alone
 
-    def of_device(
-        states: PyTree, metrics: PyTree, chunk: jax.Array, turn: jax.Array
-    ) -> tuple[PyTree, PyTree]:
+    def enter(kept: PyTree, mine: PyTree, turn: jax.Array) -> PyTree:
         first = turn * lanes
-        mine = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, lanes), states)
         return jax.tree.map(
-            lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, first, 0),
-            (states, metrics),
-            side_by_side(mine, chunk),
+            lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, first, 0), kept, mine
         )
 
-    by_run, shared = layout.place.spec, PartitionSpec()
-    of_all = jax.shard_map(
-        of_device,
-        mesh=layout.place.mesh,
-        in_specs=(by_run, by_run, shared, shared),
-        out_specs=(by_run, by_run),
-        check_vma=False,
-    )
+    def take_turn(states: PyTree, chunk: jax.Array, turn: jax.Array) -> tuple[PyTree, PyTree]:
+        first = turn * lanes
+        mine = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, lanes), states)
+        mine, metrics = side_by_side(mine, chunk)
+        return enter(states, mine, turn), metrics
 
-    def placed(leaf: jax.ShapeDtypeStruct, rows: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype, sharding=layout.place)
+    def on_devices(of_one: Callable[..., Any], in_specs: tuple[PartitionSpec, ...]) -> Any:
+        mapped = jax.shard_map(
+            of_one, mesh=layout.place.mesh, in_specs=in_specs, out_specs=by_run, check_vma=False
+        )
+        return jax.jit(mapped, donate_argnums=0)
 
-    rows = len(layout.rows)
-    states = jax.tree.map(lambda leaf: placed(leaf, rows), state)
-    some = jax.tree.map(lambda leaf: placed(leaf, lanes), state)
-    metrics = jax.tree.map(
-        lambda leaf: placed(leaf, rows), jax.eval_shape(side_by_side, some, np.int32(0))[1]
+    def placed(tree: PyTree, rows: int) -> PyTree:
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(
+                (rows, *leaf.shape[1:]), leaf.dtype, sharding=layout.place
+            ),
+            tree,
+        )
+
+    number = np.int32(0)
+    program = on_devices(take_turn, (by_run, shared, shared)).lower(
+        placed(state, rows), number, number
     )
-    program = jax.jit(of_all, donate_argnums=(0, 1)).lower(
-        states, metrics, np.int32(0), np.int32(0)
-    )
+    found = program.out_info[1]
+    metrics, of_turn = placed(found, rows), placed(found, layout.devices * lanes)
     blank = jax.jit(
         lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics),
         out_shardings=layout.place,
     )
-    return Chunk(program.compile(), blank.lower().compile(), layout.turns)
+    entered = on_devices(enter, (by_run, by_run, shared)).lower(metrics, of_turn, number)
+    return Chunk(program.compile(), blank.lower().compile(), entered.compile(), layout.turns)
 
 
 def fetch(layout: Layout, tree: PyTree) -> PyTree:
