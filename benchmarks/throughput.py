@@ -17,7 +17,7 @@ import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -26,7 +26,7 @@ from report_card import Row, compile_everything, option_parser, report
 from jaxparl import cli, layout, lockstep, sweep, training
 from jaxparl.envs import REGISTRY
 from jaxparl.lockstep import Learner
-from jaxparl.run_state import RunState
+from jaxparl.run_state import Losses, RunState
 from jaxparl.types import PyTree
 
 # The paper's; every other environment is trained by its default preset.
@@ -93,12 +93,16 @@ def compile_runs(learner: Learner, runs: int) -> Running:
     def init(seed: jax.Array) -> RunState:
         return lockstep.init(learner, params, rates, sweep.run_key(0, seed))
 
-    def learn(state: RunState, chunk: jax.Array) -> tuple[RunState, Any]:
-        return training.learn_chunk(learner, params, rates, state, chunk)
+    def learn(state: RunState, stretch: jax.Array) -> tuple[RunState, Losses]:
+        return training.learn(learner, params, rates, state, stretch)
+
+    def no_evaluation(_: RunState, losses: Losses) -> Losses:
+        return losses
 
     state = jax.jit(jax.vmap(init), out_shardings=spread.place)(spread.rows)
     start = time.perf_counter()
-    chunk = layout.compile_chunk(spread, learn, state)
+    stretches = learner.config.stretches
+    chunk = layout.compile_chunk(spread, stretches, learn, no_evaluation, state)
     return Running(chunk, state, time.perf_counter() - start)
 
 

@@ -18,7 +18,7 @@ from flax import struct
 from jaxparl import schemes, sweep, validation
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game
-from jaxparl.layout import compile_chunk, rows_of, spread
+from jaxparl.layout import FOR_ONCE, compile_chunk, rows_of, spread
 from jaxparl.panels import ValidationMetrics
 from jaxparl.run_state import Weights
 from jaxparl.runs import Entrant, RunId, rates_of
@@ -94,11 +94,12 @@ def compile_comparison(
             lambda one: schemes.terms(env, game_params, rates, principal, one), scheme
         )
 
-    def chunk_run(
-        state: ComparisonState, chunk: jax.Array
-    ) -> tuple[ComparisonState, ValidationMetrics]:
-        run, metrics = validation.validate_chunk(validator, state.terms, state.run, chunk)
-        return dataclasses.replace(state, run=run), metrics
+    def learn(state: ComparisonState, stretch: jax.Array) -> tuple[ComparisonState, jax.Array]:
+        run, loss = validation.learn(validator, state.terms, state.run, stretch)
+        return dataclasses.replace(state, run=run), loss
+
+    def evaluate(state: ComparisonState, loss: jax.Array) -> ValidationMetrics:
+        return validation.evaluate(validator, state.terms, state.run, loss)
 
     def init_run(terms: Terms, number: jax.Array) -> ComparisonState:
         key = jax.random.fold_in(jax.random.key(_VALIDATION_ROOT), number[0])
@@ -115,8 +116,8 @@ def compile_comparison(
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), face.out_info)
     init = jax.jit(jax.vmap(init_run), out_shardings=layout.place)  # over R
     lowered = init.lower(rows_of(layout, one), numbers[layout.rows])
-    chunk = compile_chunk(layout, chunk_run, lowered.out_info)
-    init = lowered.compile()
+    chunk = compile_chunk(layout, config.stretches, learn, evaluate, lowered.out_info)
+    init = lowered.compile(compiler_options=FOR_ONCE)
 
     def start() -> ComparisonState:
         # As NumPy arrays, which every process may lay out over the devices of all.

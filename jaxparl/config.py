@@ -13,6 +13,9 @@ from typing import Literal
 
 from flax import struct
 
+# Iterations of a stretch, at most: see `loop`.
+_AT_ONCE = 1_000
+
 
 @struct.dataclass
 class Rates:
@@ -152,6 +155,22 @@ class Config:
         _check_multiple("evaluation_interval", self.evaluation_interval, "target_interval", self)
         _check_multiple("iterations", self.iterations, "evaluation_interval", self)
         _check_multiple("replay_capacity", self.replay_capacity, "num_envs", self)
+
+    @property
+    def stretch(self) -> int:
+        """Iterations of one call of a compiled program; evaluations fall between such calls."""
+        periods = self.evaluation_interval // self.target_interval
+        fitting = [
+            count
+            for count in range(1, periods + 1)
+            if periods % count == 0 and count * self.target_interval <= _AT_ONCE
+        ]
+        return self.target_interval * max(fitting, default=1)
+
+    @property
+    def stretches(self) -> int:
+        """How many of these there are between two evaluations."""
+        return self.evaluation_interval // self.stretch
 
 
 def _check_multiple(name: str, value: int, of: str, config: Config) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,9 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxparl.types import PyTree
+
+# To a program that runs once, for a moment, less time is given to be made faster.
+FOR_ONCE: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
 
 
 class Layout(NamedTuple):
@@ -44,28 +48,34 @@ class Layout(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A compiled `(state, chunk) -> (state, metrics)` of all rows; it consumes its state.
+    """A compiled `(state, number) -> (state, metrics)` of all rows; it consumes its state.
 
     Attributes:
-      program: takes the runs whose turn it is through a chunk, and leaves the others as they are.
+      learn: takes the runs whose turn it is through a stretch, and leaves the others as they are.
+      evaluate: what those whose turn it is have learned.
       blank: makes metrics of all rows, without numbers.
       enter: puts a turn's metrics there.
+      stretches: how many a chunk has.
       turns: how often a device has to begin.
     """
 
-    program: jax.stages.Compiled
+    learn: jax.stages.Compiled
+    evaluate: jax.stages.Compiled
     blank: jax.stages.Compiled
     enter: jax.stages.Compiled
+    stretches: int
     turns: int
 
     def __call__(self, state: PyTree, number: int) -> tuple[PyTree, PyTree]:
         """Takes the runs through chunk `number`."""
         metrics = self.blank()
-        # A call each, as XLA's runtime on a CPU keeps memory for each product until a call ends.
-        # None is waited for: a device that is done begins its next turn, whatever others do.
-        for turn in range(self.turns):
-            state, found = self.program(state, np.int32(number), np.int32(turn))
-            metrics = self.enter(metrics, found, np.int32(turn))
+        # Nothing is waited for: a device that is done begins its next turn, whatever others do.
+        for turn in map(np.int32, range(self.turns)):
+            losses = []
+            for stretch in range(number * self.stretches, (number + 1) * self.stretches):
+                state, loss = self.learn(state, np.int32(stretch), turn)
+                losses.append(loss)
+            metrics = self.enter(metrics, self.evaluate(state, losses, turn), turn)
         return state, metrics
 
 
@@ -79,9 +89,7 @@ def spread(num_runs: int, lanes: int | None = None) -> Layout:
     """
     devices = jax.devices()
     if jax.process_count() == 1:
-        # A program for one device is optimised in another order than one for several, and if it
-        # computes several runs side by side, its roundings are others: a run alone takes two then.
-        devices = devices[: num_runs if lanes == 1 or lanes is None else max(2, num_runs)]
+        devices = devices[:num_runs]
     per_device = math.ceil(num_runs / len(devices))
     if lanes is None:
         lanes = 1 if devices[0].platform == "cpu" else per_device
@@ -97,38 +105,59 @@ def rows_of(layout: Layout, one: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape), leaf.dtype), one)
 
 
-def compile_chunk(layout: Layout, one: Callable[..., Any], state: PyTree) -> Chunk:
-    """Compiles `one(a run's state, chunk) -> (state, metrics)` for all runs.
+def compile_chunk(
+    layout: Layout,
+    stretches: int,
+    learn: Callable[[PyTree, jax.Array], tuple[PyTree, PyTree]],
+    evaluate: Callable[[PyTree, PyTree], PyTree],
+    state: PyTree,
+) -> Chunk:
+    """Compiles what takes all runs from one evaluation to the next, and evaluates them.
 
-    Of `state` only shapes and types count.
+    Args:
+      layout: how the runs lie on the devices.
+      stretches: how many there are between two evaluations, see `loop`.
+      learn: `(state, stretch) -> (state, losses)` of one run.
+      evaluate: `(state, mean losses) -> metrics` of one run.
+      state: of all runs, `[rows, ...]`; only shapes and types count.
     """
-    rows, lanes = len(layout.rows), layout.lanes
-    by_run, shared = layout.place.spec, PartitionSpec()
+    lanes = layout.lanes
 
-    def side_by_side(states: PyTree, chunk: jax.Array) -> tuple[PyTree, PyTree]:
+    def side_by_side(one: Callable[..., PyTree], *of_run: PyTree) -> PyTree:
         if lanes > 1:
-            return jax.vmap(one, (0, None))(states, chunk)  # over the lanes
-        outcome = one(jax.tree.map(lambda leaf: leaf[0], states), chunk)
-        alone: tuple[PyTree, PyTree] = jax.tree.map(lambda leaf: leaf[None], outcome)
-        return alone
+            return jax.vmap(one)(*of_run)  # over the lanes
+        alone = one(*jax.tree.map(lambda leaf: leaf[0], of_run))
+        return jax.tree.map(lambda leaf: leaf[None], alone)
 
-    def enter(kept: PyTree, mine: PyTree, turn: jax.Array) -> PyTree:
-        first = turn * lanes
-        return jax.tree.map(
-            lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, first, 0), kept, mine
+    def mine(states: PyTree, turn: jax.Array) -> PyTree:
+        slice_rows = partial(jax.lax.dynamic_slice_in_dim, allow_negative_indices=False)
+        return jax.tree.map(lambda leaf: slice_rows(leaf, turn * lanes, lanes), states)
+
+    def enter(kept: PyTree, new: PyTree, turn: jax.Array) -> PyTree:
+        put_rows = partial(jax.lax.dynamic_update_slice_in_dim, allow_negative_indices=False)
+        return jax.tree.map(lambda old, new: put_rows(old, new, turn * lanes, axis=0), kept, new)
+
+    def learn_turn(states: PyTree, stretch: jax.Array, turn: jax.Array) -> tuple[PyTree, PyTree]:
+        learned, losses = side_by_side(lambda run: learn(run, stretch), mine(states, turn))
+        return enter(states, learned, turn), losses
+
+    def evaluate_turn(states: PyTree, losses: list[PyTree], turn: jax.Array) -> PyTree:
+        means = jax.tree.map(lambda *each: jnp.mean(jnp.stack(each), axis=0), *losses)
+        return side_by_side(evaluate, mine(states, turn), means)
+
+    def lower(of_device: Callable[..., Any], consumed: tuple[int, ...], *given: Any) -> Any:
+        """Of all devices: what has rows is given and returned device by device."""
+        by_row = jax.tree.map(
+            lambda leaf: layout.place.spec if leaf.shape else PartitionSpec(), given
         )
-
-    def take_turn(states: PyTree, chunk: jax.Array, turn: jax.Array) -> tuple[PyTree, PyTree]:
-        first = turn * lanes
-        mine = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, lanes), states)
-        mine, metrics = side_by_side(mine, chunk)
-        return enter(states, mine, turn), metrics
-
-    def on_devices(of_one: Callable[..., Any], in_specs: tuple[PartitionSpec, ...]) -> Any:
         mapped = jax.shard_map(
-            of_one, mesh=layout.place.mesh, in_specs=in_specs, out_specs=by_run, check_vma=False
+            of_device,
+            mesh=layout.place.mesh,
+            in_specs=by_row,
+            out_specs=layout.place.spec,
+            check_vma=False,
         )
-        return jax.jit(mapped, donate_argnums=0)
+        return jax.jit(mapped, donate_argnums=consumed).lower(*given)
 
     def placed(tree: PyTree, rows: int) -> PyTree:
         return jax.tree.map(
@@ -138,18 +167,30 @@ def compile_chunk(layout: Layout, one: Callable[..., Any], state: PyTree) -> Chu
             tree,
         )
 
-    number = np.int32(0)
-    program = on_devices(take_turn, (by_run, shared, shared)).lower(
-        placed(state, rows), number, number
-    )
-    found = program.out_info[1]
-    metrics, of_turn = placed(found, rows), placed(found, layout.devices * lanes)
+    rows, of_turn = len(layout.rows), layout.devices * lanes
+    states, turn = placed(state, rows), np.int32(0)
+    learning = lower(learn_turn, (0,), states, turn, turn)
+    losses = [placed(learning.out_info[1], of_turn)] * stretches
+    evaluating = lower(evaluate_turn, (), states, losses, turn)
+    found = evaluating.out_info
+    metrics = placed(found, rows)
     blank = jax.jit(
         lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics),
         out_shardings=layout.place,
     )
-    entered = on_devices(enter, (by_run, by_run, shared)).lower(metrics, of_turn, number)
-    return Chunk(program.compile(), blank.lower().compile(), entered.compile(), layout.turns)
+    entering = lower(enter, (0,), metrics, placed(found, of_turn), turn)
+    # For several devices, though not for one, XLA removes what is computed twice before it does
+    # anything else. On a CPU several lanes would then round otherwise on one device.
+    rounds_alike = jax.default_backend() != "cpu" or lanes == 1
+    options: dict[str, str | bool] = {} if rounds_alike else {"xla_disable_hlo_passes": "cse"}
+    return Chunk(
+        learn=learning.compile(compiler_options=options),
+        evaluate=evaluating.compile(),
+        blank=blank.lower().compile(),
+        enter=entering.compile(),
+        stretches=stretches,
+        turns=layout.turns,
+    )
 
 
 def fetch(layout: Layout, tree: PyTree) -> PyTree:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxparl.comparison import compile_comparison, entrants
 from jaxparl.config import Config
 from jaxparl.environment import Game
-from jaxparl.layout import spread
+from jaxparl.layout import Chunk, spread
 from jaxparl.lockstep import init, make_learner
 from jaxparl.run_state import Weights, target_weights
 from jaxparl.runs import RunId
@@ -133,7 +133,7 @@ def _needs(
     turn = jax.device_count() * layout.lanes
     few = math.ceil(2 * turn / rows_per_run) if takes_turns else len(runs)
     some = [runs[number % len(runs)] for number in range(few)]
-    short = _cut(config, _TIMED)
+    short = _cut(config)
     compiled = compile_runs(short, some)
     bytes_per_row, besides = _bytes(compiled, takes_turns)
     most = layout.devices * math.floor((_USABLE * _memory() - besides) / bytes_per_row)
@@ -152,22 +152,19 @@ def _needs(
     start = time.perf_counter()
     state = jax.block_until_ready(compiled.start())
     setup = time.perf_counter() - start
-    state, first = _seconds_of_turn(compiled, state)
-    long = _cut(config, 2 * short.iterations)
-    _, second = _seconds_of_turn(compile_runs(long, some), state)
-    iteration = max(0.0, second - first) / (long.iterations - short.iterations)
-    evaluation = max(0.0, first - iteration * short.iterations)
+    learning, evaluating = _seconds_of_turn(compiled.chunk, state)
     evaluations = config.iterations // config.evaluation_interval
     turns = layout.turns if takes_turns else 1
     return needs._replace(
         setup_seconds=setup * setups(runs) / setups(some),
-        seconds=turns * (config.iterations * iteration + evaluations * evaluation),
+        seconds=turns
+        * (config.iterations / short.iterations * learning + evaluations * evaluating),
     )
 
 
-def _cut(config: Config, iterations: int) -> Config:
-    """The same with a single chunk of so many iterations, or a few more."""
-    whole = math.ceil(iterations / config.target_interval) * config.target_interval
+def _cut(config: Config) -> Config:
+    """The same with a single chunk of a single stretch, as long as is timed."""
+    whole = math.ceil(_TIMED / config.target_interval) * config.target_interval
     return dataclasses.replace(config, iterations=whole, evaluation_interval=whole)
 
 
@@ -183,14 +180,18 @@ def _blank_weights(config: Config, env: Game, runs: Sequence[RunId]) -> Weights:
 
 
 def _bytes(compiled: Sweep, takes_turns: bool) -> tuple[float, float]:
-    """What a row holds on a device while the program runs, and what it holds besides."""
-    found: Any = compiled.chunk.program.memory_analysis()
-    shared = found.alias_size_in_bytes  # of outputs that lie where their inputs lay
+    """What a row holds on a device while the programs run, and what it holds besides."""
+    learn: Any = compiled.chunk.learn.memory_analysis()
+    evaluate: Any = compiled.chunk.evaluate.memory_analysis()
+    shared = learn.alias_size_in_bytes  # of outputs that lie where their inputs lay
     rows = len(compiled.layout.rows) // compiled.layout.devices
-    held = found.argument_size_in_bytes + found.output_size_in_bytes - shared
+    held = learn.argument_size_in_bytes + learn.output_size_in_bytes - shared
+    besides = max(
+        learn.temp_size_in_bytes, evaluate.temp_size_in_bytes + evaluate.output_size_in_bytes
+    )
     if takes_turns:
-        return held / rows, float(found.temp_size_in_bytes)
-    return (held + found.temp_size_in_bytes) / rows, 0.0
+        return held / rows, float(besides)
+    return (held + besides) / rows, 0.0
 
 
 def _memory() -> float:
@@ -202,10 +203,13 @@ def _memory() -> float:
     return float(free / jax.local_device_count())
 
 
-def _seconds_of_turn(compiled: Sweep, state: PyTree) -> tuple[PyTree, float]:
-    """What a chunk takes of those whose turn is first, code and data warm; and where they stand."""
-    turn = compiled.chunk._replace(turns=1)
-    state, _ = jax.block_until_ready(turn(state, 0))
+def _seconds_of_turn(chunk: Chunk, state: PyTree) -> tuple[float, float]:
+    """What a stretch and an evaluation take of those whose turn is first, code and data warm."""
+    number = np.int32(0)
+    state, losses = jax.block_until_ready(chunk.learn(state, number, number))
+    jax.block_until_ready(chunk.evaluate(state, [losses], number))
     start = time.perf_counter()
-    state, _ = jax.block_until_ready(turn(state, 0))
-    return state, time.perf_counter() - start
+    state, losses = jax.block_until_ready(chunk.learn(state, number, number))
+    learned = time.perf_counter()
+    jax.block_until_ready(chunk.evaluate(state, [losses], number))
+    return learned - start, time.perf_counter() - learned

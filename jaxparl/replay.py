@@ -23,10 +23,11 @@ def add(ring: PyTree, items: PyTree, iteration: jax.Array | int) -> PyTree:
 
     The capacity has to be a multiple of E, so that a write never wraps around.
     """
+    capacity, num_envs = (jax.tree.leaves(tree)[0].shape[0] for tree in (ring, items))
+    # Modulo first: the steps of a long run are more than an int32 can count.
+    start = iteration % (capacity // num_envs) * num_envs
 
     def write(leaf: jax.Array, new: jax.Array) -> jax.Array:
-        # Modulo first: the steps of a long run are more than an int32 can count.
-        start = iteration % (leaf.shape[0] // new.shape[0]) * new.shape[0]
         return jax.lax.dynamic_update_slice_in_dim(leaf, new.astype(leaf.dtype), start, axis=0)
 
     return jax.tree.map(write, ring, items)

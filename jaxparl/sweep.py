@@ -20,8 +20,8 @@ from jaxparl import evaluation, lockstep, training
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.evaluation import Exact, Metrics
-from jaxparl.layout import Chunk, Layout, compile_chunk, fetch, rows_of, spread
-from jaxparl.run_state import RunState
+from jaxparl.layout import FOR_ONCE, Chunk, Layout, compile_chunk, fetch, rows_of, spread
+from jaxparl.run_state import Losses, RunState
 from jaxparl.runs import AnyRun, RunId, rates_of
 from jaxparl.types import PyTree
 
@@ -113,11 +113,14 @@ def compile_sweep(
         state = lockstep.init(learner, game_params, rates, run_key(game, seed))
         return SweepState(game_params, rates, exact, state)
 
-    def chunk_run(state: SweepState, chunk: jax.Array) -> tuple[SweepState, Metrics]:
-        run, metrics = training.train_chunk(
-            learner, state.game_params, state.rates, state.exact, state.run, chunk
+    def learn(state: SweepState, stretch: jax.Array) -> tuple[SweepState, Losses]:
+        run, losses = training.learn(learner, state.game_params, state.rates, state.run, stretch)
+        return dataclasses.replace(state, run=run), losses
+
+    def evaluate(state: SweepState, losses: Losses) -> Metrics:
+        return evaluation.evaluate(
+            learner, state.game_params, state.rates, state.run, state.exact, losses
         )
-        return dataclasses.replace(state, run=run), metrics
 
     games = np.array([run.game for run in runs], np.int32)
     seeds = np.array([run.seed for run in runs], np.int32)
@@ -126,8 +129,8 @@ def compile_sweep(
     given = select_run((games, seeds, rates), layout.rows)
     init = jax.jit(jax.vmap(init_run), out_shardings=layout.place)  # over R
     lowered = init.lower(*given, rows_of(layout, solve.out_info))
-    chunk = compile_chunk(layout, chunk_run, lowered.out_info)
-    init = lowered.compile()
+    chunk = compile_chunk(layout, config.stretches, learn, evaluate, lowered.out_info)
+    init = lowered.compile(compiler_options=FOR_ONCE)
 
     def start() -> SweepState:
         # A game is solved once, however many runs it has.

@@ -1,8 +1,4 @@
-"""A training run: iterations, target copies and evaluations, nested scans in that order.
-
-Targets are copied after every inner scan rather than by a condition on a counter, which under
-`vmap` over runs would turn into a select over all the weights in every iteration.
-"""
+"""A training run: principal and agents learn in lockstep, and are evaluated; see `loop`."""
 
 from __future__ import annotations
 
@@ -12,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import evaluation, lockstep
+from jaxparl import evaluation, lockstep, loop
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
-from jaxparl.evaluation import Exact, Metrics
+from jaxparl.evaluation import Metrics
 from jaxparl.lockstep import Learner
 from jaxparl.run_state import Losses, RunState
 
@@ -33,48 +29,22 @@ class TrainResult:
     metrics: Metrics
 
 
-def learn_chunk(
+def learn(
     learner: Learner,
     game_params: GameParams,
     rates: Rates,
     state: RunState,
-    chunk: jax.Array | int,
+    stretch: jax.Array | int,
 ) -> tuple[RunState, Losses]:
-    """Trains until the next evaluation is due; the losses are means over that time.
+    """Trains through one stretch; the losses are means over it. See `loop.learn`."""
 
-    Args:
-      chunk: `[]` int, how many chunks came before this one. It is shared by all runs, and
-        everything that depends on progress is computed from it.
-    """
-    config = learner.config
-    periods = config.evaluation_interval // config.target_interval
-
-    def iterate(state: RunState, iteration: jax.Array):
+    def iterate(state: RunState, iteration: jax.Array) -> tuple[RunState, Losses]:
         return lockstep.iterate(learner, game_params, rates, state, iteration)
 
-    def period(state: RunState, first: jax.Array):
-        iterations = first + jnp.arange(config.target_interval)
-        state, losses = jax.lax.scan(iterate, state, iterations)
-        return lockstep.move_targets(learner, state, iterations[-1]), losses
+    def move_targets(state: RunState, iteration: jax.Array) -> RunState:
+        return lockstep.move_targets(learner, state, iteration)
 
-    starts = jnp.asarray(chunk) * config.evaluation_interval + config.target_interval * jnp.arange(
-        periods
-    )
-    state, losses = jax.lax.scan(period, state, jnp.asarray(starts))
-    return state, jax.tree.map(jnp.mean, losses)
-
-
-def train_chunk(
-    learner: Learner,
-    game_params: GameParams,
-    rates: Rates,
-    exact: Exact,
-    state: RunState,
-    chunk: jax.Array | int,
-) -> tuple[RunState, Metrics]:
-    """Trains until the next evaluation, and evaluates; see `learn_chunk`."""
-    state, losses = learn_chunk(learner, game_params, rates, state, chunk)
-    return state, evaluation.evaluate(learner, game_params, rates, state, exact, losses)
+    return loop.learn(learner.config, iterate, move_targets, state, stretch)
 
 
 def make_train(config: Config, env: Game, env_params: GameParams) -> Callable[..., TrainResult]:
@@ -89,8 +59,14 @@ def make_train(config: Config, env: Game, env_params: GameParams) -> Callable[..
         exact = evaluation.solve(env, env_params, rates)
         state = lockstep.init(learner, env_params, rates, key)
 
-        def chunk(state: RunState, index: jax.Array):
-            return train_chunk(learner, env_params, rates, exact, state, index)
+        def stretch(state: RunState, index: jax.Array) -> tuple[RunState, Losses]:
+            return learn(learner, env_params, rates, state, index)
+
+        def evaluate(state: RunState, losses: Losses) -> Metrics:
+            return evaluation.evaluate(learner, env_params, rates, state, exact, losses)
+
+        def chunk(state: RunState, index: jax.Array) -> tuple[RunState, Metrics]:
+            return loop.chunk(config, stretch, evaluate, state, index)
 
         chunks = jnp.arange(config.iterations // config.evaluation_interval)
         state, metrics = jax.lax.scan(chunk, state, chunks)

@@ -2,8 +2,7 @@
 
 Each agent sees the state and its own recommendation, is paid if it follows, and learns by deep
 Q-learning; of the contracts it knows nothing (section 5.2 of the paper). The baselines are the
-same agents, without a principal. The loop is that of `training`: iterations, target copies and
-evaluations, nested scans in that order.
+same agents, without a principal. The loop is that of training, see `loop`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl import lockstep, panels, players, replay, schemes
+from jaxparl import lockstep, loop, panels, players, replay, schemes
 from jaxparl.agent import Agent, make_agent
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
@@ -236,36 +235,35 @@ def iterate(
     return state, loss
 
 
-def validate_chunk(
-    validator: Validator, terms: Terms, state: ValidationState, chunk: jax.Array | int
-) -> tuple[ValidationState, ValidationMetrics]:
-    """Trains the agents until the next evaluation, and evaluates them.
+def learn(
+    validator: Validator, terms: Terms, state: ValidationState, stretch: jax.Array | int
+) -> tuple[ValidationState, jax.Array]:
+    """Trains the agents through one stretch, see `loop.learn`.
 
     Args:
       validator: see `make_validator`.
       terms: what the agents face; nothing of it changes.
       state: see `init`.
-      chunk: `[]` int, how many chunks came before this one, shared by all runs.
+      stretch: `[]` int, how many stretches came before this one, shared by all runs.
     """
     config = validator.learner.config
-    periods = config.evaluation_interval // config.target_interval
 
-    def one(state: ValidationState, iteration: jax.Array):
+    def one(state: ValidationState, iteration: jax.Array) -> tuple[ValidationState, jax.Array]:
         return iterate(validator, terms, state, iteration)
 
-    def period(state: ValidationState, first: jax.Array):
-        state, losses = jax.lax.scan(one, state, first + jnp.arange(config.target_interval))
-        last = first + config.target_interval - 1
-        agent = players.move_target(config, state.agent, config.target_window, last)
-        return dataclasses.replace(state, agent=agent), losses
+    def move_targets(state: ValidationState, iteration: jax.Array) -> ValidationState:
+        agent = players.move_target(config, state.agent, config.target_window, iteration)
+        return dataclasses.replace(state, agent=agent)
 
-    starts = jnp.asarray(chunk) * config.evaluation_interval + config.target_interval * jnp.arange(
-        periods
-    )
-    state, losses = jax.lax.scan(period, state, jnp.asarray(starts))
+    return loop.learn(config, one, move_targets, state, stretch)
 
+
+def evaluate(
+    validator: Validator, terms: Terms, state: ValidationState, loss: jax.Array
+) -> ValidationMetrics:
+    """Evaluates what the agents have learned; `loss` is their mean loss since the last time."""
     own_policy = greedy(validator, terms, state.agent.target_params)
-    return state, panels.evaluate(validator.learner.env, terms, own_policy, jnp.mean(losses))
+    return panels.evaluate(validator.learner.env, terms, own_policy, loss)
 
 
 def make_validate(
@@ -290,8 +288,16 @@ def make_validate(
         principal = schemes.freeze(validator.learner, env_params, rates, weights)
         terms = schemes.terms(env, env_params, rates, principal, scheme)
 
-        def chunk(state: ValidationState, index: jax.Array):
-            return validate_chunk(validator, terms, state, index)
+        def stretch(state: ValidationState, index: jax.Array) -> tuple[ValidationState, jax.Array]:
+            return learn(validator, terms, state, index)
+
+        def found(state: ValidationState, loss: jax.Array) -> ValidationMetrics:
+            return evaluate(validator, terms, state, loss)
+
+        def chunk(
+            state: ValidationState, index: jax.Array
+        ) -> tuple[ValidationState, ValidationMetrics]:
+            return loop.chunk(config, stretch, found, state, index)
 
         chunks = jnp.arange(config.iterations // config.evaluation_interval)
         state, metrics = jax.lax.scan(chunk, init(validator, terms, key), chunks)

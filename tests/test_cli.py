@@ -136,15 +136,15 @@ def test_a_run_leaves_a_whole_folder(tmp_path, capsys):
 
 
 def test_a_run_that_diverges_is_stopped_and_named(tmp_path, capsys, monkeypatch):
-    chunk = training.train_chunk
+    learn = training.learn
 
-    def train_chunk(*arguments):
-        state, metrics = chunk(*arguments)
+    def diverge(*arguments):
+        state, losses = learn(*arguments)
         is_late = arguments[-1] == 1
-        loss = jnp.where(is_late, jnp.nan, metrics.principal_loss)
-        return state, dataclasses.replace(metrics, principal_loss=loss)
+        loss = jnp.where(is_late, jnp.nan, losses.principal)
+        return state, dataclasses.replace(losses, principal=loss)
 
-    monkeypatch.setattr(training, "train_chunk", train_chunk)
+    monkeypatch.setattr(training, "learn", diverge)
     with pytest.raises(SystemExit) as stop:
         cli.main(["train", "game_tree", *TINY, "--seeds", "3:5", "--out", str(tmp_path / "run")])
     assert stop.value.code == 1

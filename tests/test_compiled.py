@@ -43,14 +43,14 @@ def equations(jaxpr):
 
 @pytest.fixture(params=sorted(REGISTRY))
 def program(request):
-    """Several runs of one game, vmapped: their state, and what takes them through a chunk."""
+    """Several runs of one game, vmapped: their state, and what takes them through a stretch."""
     learner, params = quick(request.param)
     rates = learner.config.rates
     keys = jax.vmap(sweep.run_key, (None, 0))(0, jnp.arange(RUNS))
     state = jax.jit(jax.vmap(lambda key: lockstep.init(learner, params, rates, key)))(keys)
 
-    def learn(state, chunk):
-        one = lambda state: training.learn_chunk(learner, params, rates, state, chunk)  # noqa: E731
+    def learn(state, stretch):
+        one = lambda state: training.learn(learner, params, rates, state, stretch)  # noqa: E731
         return jax.vmap(one)(state)  # over R
 
     return request.param, learner.config, state, learn
@@ -89,7 +89,7 @@ def test_it_compiles_in_a_bounded_time_and_says_how_fast_it_is(program, pytestco
     state, _ = jax.block_until_ready(compiled(state, np.int32(0)))
     start = time.perf_counter()
     jax.block_until_ready(compiled(state, np.int32(1)))
-    rate = RUNS * config.evaluation_interval / (time.perf_counter() - start)
+    rate = RUNS * config.stretch / (time.perf_counter() - start)
     told(pytestconfig).append(
         f"{name}: {RUNS} small runs, {rate:,.0f} iterations/s in all, compiled (or read from the "
         f"tests' cache) in {compile_seconds:.1f} s"

@@ -74,9 +74,9 @@ def validate():
 
 
 @pytest.fixture(scope="module")
-def validate_chunk():
-    """The compiled program, `(terms, state, chunk) -> (state, metrics)`."""
-    return jax.jit(functools.partial(validation.validate_chunk, VALIDATOR))
+def learn():
+    """The compiled program, `(terms, state, stretch) -> (state, loss)`."""
+    return jax.jit(functools.partial(validation.learn, VALIDATOR))
 
 
 @pytest.fixture(scope="module")
@@ -256,9 +256,9 @@ def test_a_game_without_several_agents_and_exact_solutions_is_refused(name, sett
 # --- The phase as a whole ---------------------------------------------------------------------
 
 
-def test_what_is_stored_is_what_was_paid(validate_chunk):
+def test_what_is_stored_is_what_was_paid(learn):
     facing = terms(Scheme(contract_weight=1.0, proportion=0.5, nudge=0.03))
-    state, _ = validate_chunk(facing, validation.init(VALIDATOR, facing, jax.random.key(3)), 0)
+    state, _ = learn(facing, validation.init(VALIDATOR, facing, jax.random.key(3)), 0)
     ring = jax.tree.map(lambda leaf: leaf[: 20 * CONFIG.num_envs], state.replay)
     asked = recommended(ENV, facing, ring.state)
     np.testing.assert_array_equal(ring.follows, ring.action == asked)
@@ -315,11 +315,12 @@ def test_schemes_side_by_side_are_what_they_are_alone(validate):
         assert_same(validate(key, weights, RATES, scheme), one, 1e-5)
 
 
-def test_chunk_by_chunk_is_the_whole(validate, validate_chunk):
+def test_stretch_by_stretch_is_the_whole(validate, learn):
     facing = terms()
     state = validation.init(VALIDATOR, facing, jax.random.key(5))
     for index in range(2):
-        state, metrics = validate_chunk(facing, state, index)
+        state, loss = learn(facing, state, index)
+    metrics = validation.evaluate(VALIDATOR, facing, state, loss)
     whole = validate(jax.random.key(5), weights_of(0), RATES, PRINCIPAL)
     assert_same(whole.params, state.agent.target_params, 1e-5)
     assert_same(jax.tree.map(lambda leaf: leaf[-1], whole.metrics), metrics, 1e-5)
