@@ -193,8 +193,8 @@ def independence(place: Path) -> list[Row]:
         drift = np.linalg.norm(several - one, axis=1) / np.linalg.norm(one, axis=1)
         rows.append(
             Row(
-                f"{game}, {LANES[1]} lanes against {LANES[0]}, after 200 iterations: how far a run's "
-                "weights are apart (norms), median and most",
+                f"{game}, {LANES[1]} lanes against {LANES[0]}, after 200 iterations: how far a "
+                "run's weights are apart (norms), median and most",
                 f"{np.median(drift):.0e}, {drift.max():.0e}",
                 f"<= {DRIFT_BAR:g}",
                 bool(drift.max() <= DRIFT_BAR),

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jaxparl import lockstep, sweep
 from jaxparl.checkpoint import fingerprints
@@ -98,6 +100,31 @@ def test_equal_lanes_give_equal_bits_however_many_runs_there_are(lanes):
         finals.append(fingerprints(numbers(last.state)))
     assert finals[0][5] == finals[1][0]
     assert len(set(finals[0][:7])) == 7
+
+
+def test_a_chunk_is_the_same_in_one_stretch_and_in_several(monkeypatch):
+    env, _ = make("game_tree", depth=3)
+    found = []
+    for at_once, stretches in ((1_000, 1), (100, 2), (30, 4)):
+        monkeypatch.setattr("jaxparl.config._AT_ONCE", at_once)
+        assert SMALL.stretches == stretches
+        compiled = sweep.compile_sweep(SMALL, env, grid([3], range(3)))
+        *_, last = sweep.train(SMALL, compiled, compiled.start())
+        found.append((last.state, vars(last.metrics)))
+    for other in found[1:]:
+        assert largest_difference(found[0], other) <= 1e-5
+
+
+@given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 3))
+def test_stretches_are_whole_target_intervals_and_make_up_the_chunk(interval, periods, chunks):
+    config = Config(
+        target_interval=interval,
+        evaluation_interval=interval * periods,
+        iterations=interval * periods * chunks,
+    )
+    assert config.stretch % config.target_interval == 0
+    assert config.stretch * config.stretches == config.evaluation_interval
+    assert config.stretch <= max(1_000, interval)
 
 
 def test_a_sweep_gives_what_make_train_gives():
