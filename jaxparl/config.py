@@ -14,7 +14,7 @@ from typing import Literal
 from flax import struct
 
 # Iterations of a stretch, at most: see `loop`.
-_AT_ONCE = 1_000
+_AT_ONCE = 200
 
 
 @struct.dataclass

@@ -52,6 +52,7 @@ class Chunk(NamedTuple):
 
     Attributes:
       learn: takes the runs whose turn it is through a stretch, and leaves the others as they are.
+      add: sums losses of stretches.
       evaluate: what those whose turn it is have learned.
       blank: makes metrics of all rows, without numbers.
       enter: puts a turn's metrics there.
@@ -60,6 +61,7 @@ class Chunk(NamedTuple):
     """
 
     learn: jax.stages.Compiled
+    add: jax.stages.Compiled
     evaluate: jax.stages.Compiled
     blank: jax.stages.Compiled
     enter: jax.stages.Compiled
@@ -71,10 +73,11 @@ class Chunk(NamedTuple):
         metrics = self.blank()
         # Nothing is waited for: a device that is done begins its next turn, whatever others do.
         for turn in map(np.int32, range(self.turns)):
-            losses = []
-            for stretch in range(number * self.stretches, (number + 1) * self.stretches):
-                state, loss = self.learn(state, np.int32(stretch), turn)
-                losses.append(loss)
+            first = number * self.stretches
+            state, losses = self.learn(state, np.int32(first), turn)
+            for stretch in range(first + 1, first + self.stretches):
+                state, more = self.learn(state, np.int32(stretch), turn)
+                losses = self.add(losses, more)
             metrics = self.enter(metrics, self.evaluate(state, losses, turn), turn)
         return state, metrics
 
@@ -141,8 +144,8 @@ def compile_chunk(
         learned, losses = side_by_side(lambda run: learn(run, stretch), mine(states, turn))
         return enter(states, learned, turn), losses
 
-    def evaluate_turn(states: PyTree, losses: list[PyTree], turn: jax.Array) -> PyTree:
-        means = jax.tree.map(lambda *each: jnp.mean(jnp.stack(each), axis=0), *losses)
+    def evaluate_turn(states: PyTree, losses: PyTree, turn: jax.Array) -> PyTree:
+        means = jax.tree.map(lambda leaf: leaf / stretches, losses)
         return side_by_side(evaluate, mine(states, turn), means)
 
     def lower(of_device: Callable[..., Any], consumed: tuple[int, ...], *given: Any) -> Any:
@@ -170,7 +173,8 @@ def compile_chunk(
     rows, of_turn = len(layout.rows), layout.devices * lanes
     states, turn = placed(state, rows), np.int32(0)
     learning = lower(learn_turn, (0,), states, turn, turn)
-    losses = [placed(learning.out_info[1], of_turn)] * stretches
+    losses = placed(learning.out_info[1], of_turn)
+    adding = lower(partial(jax.tree.map, jnp.add), (0,), losses, losses)
     evaluating = lower(evaluate_turn, (), states, losses, turn)
     found = evaluating.out_info
     metrics = placed(found, rows)
@@ -185,6 +189,7 @@ def compile_chunk(
     options: dict[str, str | bool] = {} if rounds_alike else {"xla_disable_hlo_passes": "cse"}
     return Chunk(
         learn=learning.compile(compiler_options=options),
+        add=adding.compile(),
         evaluate=evaluating.compile(),
         blank=blank.lower().compile(),
         enter=entering.compile(),

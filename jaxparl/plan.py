@@ -207,9 +207,9 @@ def _seconds_of_turn(chunk: Chunk, state: PyTree) -> tuple[float, float]:
     """What a stretch and an evaluation take of those whose turn is first, code and data warm."""
     number = np.int32(0)
     state, losses = jax.block_until_ready(chunk.learn(state, number, number))
-    jax.block_until_ready(chunk.evaluate(state, [losses], number))
+    jax.block_until_ready(chunk.evaluate(state, losses, number))
     start = time.perf_counter()
     state, losses = jax.block_until_ready(chunk.learn(state, number, number))
     learned = time.perf_counter()
-    jax.block_until_ready(chunk.evaluate(state, [losses], number))
+    jax.block_until_ready(chunk.evaluate(state, losses, number))
     return learned - start, time.perf_counter() - learned

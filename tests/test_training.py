@@ -124,7 +124,7 @@ def test_stretches_are_whole_target_intervals_and_make_up_the_chunk(interval, pe
     )
     assert config.stretch % config.target_interval == 0
     assert config.stretch * config.stretches == config.evaluation_interval
-    assert config.stretch <= max(1_000, interval)
+    assert config.stretch <= max(200, interval)
 
 
 def test_a_sweep_gives_what_make_train_gives():
