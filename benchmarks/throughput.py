@@ -24,6 +24,7 @@ import numpy as np
 from report_card import Row, compile_everything, option_parser, report
 
 from jaxparl import cli, layout, lockstep, sweep, training
+from jaxparl.chunk import Chunk, compile_chunk
 from jaxparl.envs import REGISTRY
 from jaxparl.lockstep import Learner
 from jaxparl.run_state import Losses, RunState
@@ -80,7 +81,7 @@ def learner_of(environment: str, preset: str) -> Learner:
 class Running(NamedTuple):
     """A compiled chunk of some runs, and where they stand."""
 
-    chunk: layout.Chunk
+    chunk: Chunk
     state: PyTree
     compile_seconds: float
 
@@ -102,7 +103,7 @@ def compile_runs(learner: Learner, runs: int) -> Running:
     state = jax.jit(jax.vmap(init), out_shardings=spread.place)(spread.rows)
     start = time.perf_counter()
     stretches = learner.config.stretches
-    chunk = layout.compile_chunk(spread, stretches, learn, no_evaluation, state)
+    chunk = compile_chunk(spread, stretches, learn, no_evaluation, state)
     return Running(chunk, state, time.perf_counter() - start)
 
 

@@ -16,9 +16,10 @@ import numpy as np
 from flax import struct
 
 from jaxparl import schemes, sweep, validation
+from jaxparl.chunk import FOR_ONCE, compile_chunk
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game
-from jaxparl.layout import FOR_ONCE, compile_chunk, rows_of, spread
+from jaxparl.layout import rows_of, spread
 from jaxparl.panels import ValidationMetrics
 from jaxparl.run_state import Weights
 from jaxparl.runs import Entrant, RunId, rates_of

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxparl.chunk import Chunk
 from jaxparl.comparison import compile_comparison, entrants
 from jaxparl.config import Config
 from jaxparl.environment import Game
-from jaxparl.layout import Chunk, spread
+from jaxparl.layout import spread
 from jaxparl.lockstep import init, make_learner
 from jaxparl.run_state import Weights, target_weights
 from jaxparl.runs import RunId

@@ -17,10 +17,11 @@ from flax import struct
 from jax.typing import ArrayLike
 
 from jaxparl import evaluation, lockstep, training
+from jaxparl.chunk import FOR_ONCE, Chunk, compile_chunk
 from jaxparl.config import Config, Rates
 from jaxparl.environment import Game, GameParams
 from jaxparl.evaluation import Exact, Metrics
-from jaxparl.layout import FOR_ONCE, Chunk, Layout, compile_chunk, fetch, rows_of, spread
+from jaxparl.layout import Layout, fetch, rows_of, spread
 from jaxparl.run_state import Losses, RunState
 from jaxparl.runs import AnyRun, RunId, rates_of
 from jaxparl.types import PyTree

@@ -22,7 +22,7 @@ STEPS = (
         "players",
         "run_state",
     },
-    {"critics", "tabular", "sampling", "selection", "loop"},
+    {"critics", "tabular", "sampling", "selection", "loop", "chunk"},
     {"agent", "principal", "outcome_model", "equilibrium"},
     {"lockstep", "stationary"},
     {"play"},
