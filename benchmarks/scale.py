@@ -247,13 +247,14 @@ def memory(place: Path) -> list[Row]:
     rows = []
     for game, preset in PAPERS.items():
         folder, taken = place / game, {}
-        length = ("--iterations", "20000", "--evaluation-interval", "1000", "--games", "0:1")
+        # A little longer, as what a run takes at its end is the plan's matter.
+        length = ("--iterations", "21000", "--evaluation-interval", "1000", "--games", "0:1")
         asked = command(folder, game, "--preset", preset, *length, *SHORT[-1:], "--seeds", "0:2")
         with subprocess.Popen(asked, stdout=subprocess.DEVNULL) as process:
             while process.poll() is None:
                 time.sleep(0.02)
                 iteration, resident = _iteration(folder / "metrics.csv"), _resident(process.pid)
-                if iteration and resident and iteration not in taken:
+                if 0 < iteration <= 20_000 and resident and iteration not in taken:
                     taken[iteration] = resident
         base = taken[1000]
         change = max(abs(resident / base - 1) for resident in taken.values())
