@@ -66,17 +66,10 @@ class BoardNetwork(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array, bits: jax.Array | None = None) -> jax.Array:
         """Maps planes `[..., H, W, C]` and bits `[..., F]` to outputs `[..., X]`."""
-        height, width = observation.shape[-3:-1]
-        beyond = [(0, 0)] * (observation.ndim - 3) + [(0, _KERNEL_SIZE - 1)] * 2 + [(0, 0)]
-        around = jnp.pad(observation, beyond, mode="wrap")
-        patches = jnp.concatenate(
-            [
-                around[..., row : row + height, column : column + width, :]
-                for row in range(_KERNEL_SIZE)
-                for column in range(_KERNEL_SIZE)
-            ],
-            axis=-1,
-        )
+        patches = observation  # of each field; of its row; of the rows below, too
+        for axis in (-2, -3):
+            shifted = [jnp.roll(patches, -by, axis) for by in range(_KERNEL_SIZE)]
+            patches = jnp.concatenate(shifted, axis=-1)
         x = nn.relu(nn.Dense(_CHANNELS, kernel_init=nn.initializers.he_normal())(patches))
         first, *rest = self.hidden_sizes
         flat = x.reshape(*x.shape[:-3], -1)

@@ -64,6 +64,21 @@ def test_values_start_near_zero_and_differ_between_seeds():
     assert not np.allclose(*outputs, rtol=0.01)
 
 
+@pytest.mark.parametrize(("height", "width"), [(5, 6), (2, 3)])
+def test_the_first_layer_on_a_board_is_a_convolution_that_wraps_around(height, width):
+    board = make_network(spaces.Box(0, 1, (height, width, 3)), HIDDEN, OUTPUTS)
+    planes = jax.random.normal(jax.random.key(1), (2, height, width, 3))
+    params = board.init(jax.random.key(0), planes)
+    _, seen = board.apply(params, planes, capture_intermediates=True)
+    found = seen["intermediates"]["Dense_0"]["__call__"][0]
+    kernel = np.asarray(params["params"]["Dense_0"]["kernel"]).reshape(4, 4, 3, -1)
+    expected = np.zeros(found.shape)
+    for row, column, down, right in np.ndindex(height, width, 4, 4):
+        field = planes[:, (row + down) % height, (column + right) % width]
+        expected[:, row, column] += np.asarray(field) @ kernel[down, right]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("space", [spaces.Box(0, 1, (3, 3)), spaces.Dict({})])
 def test_an_observation_without_a_network_is_a_type_error_that_names_it(space):
     with pytest.raises(TypeError, match=type(space).__name__):
