@@ -37,7 +37,8 @@ PAPERS = {
     "coin_game_3x3": ("coin_game", "figure4"),
     "coin_game_7x7": ("coin_game", "figure2"),
 }
-ITERATIONS, CHUNKS = 100, 6
+# As long as a call is in training.
+ITERATIONS, CHUNKS = 200, 6
 MOST = {"cpu": 16}
 MOST_ELSEWHERE = 1024
 # The least iterations/s in all, by backend, part and runs.
