@@ -66,7 +66,7 @@ class BoardNetwork(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array, bits: jax.Array | None = None) -> jax.Array:
         """Maps planes `[..., H, W, C]` and bits `[..., F]` to outputs `[..., X]`."""
-        patches = observation  # of each field; of its row; of the rows below, too
+        patches = observation  # what each field sees: itself, soon those beside it, then below
         for axis in (-2, -3):
             shifted = [jnp.roll(patches, -by, axis) for by in range(_KERNEL_SIZE)]
             patches = jnp.concatenate(shifted, axis=-1)

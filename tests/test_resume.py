@@ -130,9 +130,13 @@ def flip_bits(checkpoint: Path) -> None:
 
 
 def lose_a_file(checkpoint: Path) -> None:
-    # What is as small as this is there twice: as a process wrote it, and in the index of all.
-    for path in numbers_in(checkpoint)[-2:]:
-        path.unlink()
+    # What is as small as this is there several times: as a process wrote it, which may be twice, and
+    # in the index of all. A copy alone is no loss.
+    files = numbers_in(checkpoint)
+    large = files[-1].stat().st_size / 2
+    for path in files:
+        if path.stat().st_size > large:
+            path.unlink()
 
 
 def delete_the_state(checkpoint: Path) -> None:
