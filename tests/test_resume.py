@@ -130,8 +130,8 @@ def flip_bits(checkpoint: Path) -> None:
 
 
 def lose_a_file(checkpoint: Path) -> None:
-    # What is as small as this is there several times: as a process wrote it, which may be twice, and
-    # in the index of all. A copy alone is no loss.
+    # What is as small as this is there several times: as a process wrote it, perhaps twice, and in
+    # the index of all. A copy alone is no loss.
     files = numbers_in(checkpoint)
     large = files[-1].stat().st_size / 2
     for path in files:
