@@ -7,6 +7,7 @@ turns, and every stretch of a turn is a call, of the same program: it is told wh
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -63,6 +64,7 @@ def compile_chunk(
     learn: Callable[[PyTree, jax.Array], tuple[PyTree, PyTree]],
     evaluate: Callable[[PyTree, PyTree], PyTree],
     state: PyTree,
+    pool: Executor,
 ) -> Chunk:
     """Compiles what takes all runs from one evaluation to the next, and evaluates them.
 
@@ -72,6 +74,7 @@ def compile_chunk(
       learn: `(state, stretch) -> (state, losses)` of one run.
       evaluate: `(state, mean losses) -> metrics` of one run.
       state: of all runs, `[rows, ...]`; only shapes and types count.
+      pool: threads to compile in.
     """
     lanes = layout.lanes
 
@@ -90,25 +93,28 @@ def compile_chunk(
     rows, of_turn = len(layout.rows), layout.devices * lanes
     states, number = _shapes(layout, state, rows), np.int32(0)
     learning = _lower(layout, learn_turn, (states, number, number), consumed=(0,))
+    # For several devices, though not for one, XLA removes what is computed twice before it does
+    # anything else. On a CPU several lanes would then round otherwise on one device.
+    rounds_alike = jax.default_backend() != "cpu" or lanes == 1
+    options: dict[str, str | bool] = {} if rounds_alike else {"xla_disable_hlo_passes": "cse"}
+    learned = pool.submit(learning.compile, compiler_options=options)
+
     losses = _shapes(layout, learning.out_info[1], of_turn)
     adding = _lower(layout, partial(jax.tree.map, jnp.add), (losses, losses), consumed=(0,))
     evaluating = _lower(layout, evaluate_turn, (states, losses, number))
+    evaluated = pool.submit(evaluating.compile)
     found, metrics = (_shapes(layout, evaluating.out_info, many) for many in (of_turn, rows))
     entering = _lower(layout, enter_turn, (metrics, found, number), consumed=(0,))
     blank = jax.jit(
         lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics),
         out_shardings=layout.place,
     )
-    # For several devices, though not for one, XLA removes what is computed twice before it does
-    # anything else. On a CPU several lanes would then round otherwise on one device.
-    rounds_alike = jax.default_backend() != "cpu" or lanes == 1
-    options: dict[str, str | bool] = {} if rounds_alike else {"xla_disable_hlo_passes": "cse"}
     return Chunk(
-        learn=learning.compile(compiler_options=options),
         add=adding.compile(),
-        evaluate=evaluating.compile(),
         blank=blank.lower().compile(),
         enter=entering.compile(),
+        learn=learned.result(),
+        evaluate=evaluated.result(),
         stretches=stretches,
         turns=layout.turns,
     )

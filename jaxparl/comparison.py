@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -113,21 +114,28 @@ def compile_comparison(
     games = np.array([run.game for run in runs], np.int32)
     numbers = np.array([(name.run.game, name.run.seed) for name in names], np.int32)
     each = (games, rates_of(config.rates, runs), weights)
-    face = jax.jit(enter).lower(*sweep.select_run(each, 0)).compile()
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), face.out_info)
-    init = jax.jit(jax.vmap(init_run), out_shardings=layout.place)  # over R
-    lowered = init.lower(rows_of(layout, one), numbers[layout.rows])
-    chunk = compile_chunk(layout, config.stretches, learn, evaluate, lowered.out_info)
-    init = lowered.compile(compiler_options=FOR_ONCE)
+    with ThreadPoolExecutor() as pool:  # as in training
+        facing = jax.jit(enter).lower(*sweep.select_run(each, 0))
+        faced = pool.submit(facing.compile)
+        one = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), facing.out_info
+        )
+        setting_up = jax.jit(jax.vmap(init_run), out_shardings=layout.place).lower(  # over R
+            rows_of(layout, one), numbers[layout.rows]
+        )
+        set_up = pool.submit(setting_up.compile, compiler_options=FOR_ONCE)
+        shapes = setting_up.out_info
+        chunk = compile_chunk(layout, config.stretches, learn, evaluate, shapes, pool)
+        face, init = faced.result(), set_up.result()
 
     def start() -> ComparisonState:
         # As NumPy arrays, which every process may lay out over the devices of all.
-        faced = [
+        all_face = [
             jax.device_get(face(*sweep.select_run(each, number))) for number in range(len(runs))
         ]
-        terms = jax.tree.map(lambda *leaves: np.concatenate(leaves), *faced)
+        terms = jax.tree.map(lambda *leaves: np.concatenate(leaves), *all_face)
         state: ComparisonState = init(*sweep.select_run((terms, numbers), layout.rows))
         return state
 
     seconds = time.perf_counter() - began
-    return Sweep(names, layout, lowered.out_info, start, chunk, seconds)
+    return Sweep(names, layout, shapes, start, chunk, seconds)

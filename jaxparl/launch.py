@@ -16,6 +16,8 @@ import jax
 _WORTH_KEEPING = 0.1
 # Of glibc's malloc.h.
 _M_ARENA_MAX = -8
+# With one, threads that compile wait for each other: it then takes a third longer.
+_ARENAS = 8
 # Whoever says this knows how many devices there shall be.
 _FORCED = "--xla_force_host_platform_device_count"
 
@@ -77,13 +79,13 @@ def place(said: str) -> tuple[str, int, int] | None:
 
 
 def _share_memory_between_threads() -> None:
-    """Lets all threads take memory from one place, where the C library is glibc.
+    """Lets threads take memory from a few places that they share, where the C library is glibc.
 
-    By default it has a place for every few threads, and none gives back what the many threads that
-    write a checkpoint have used: resident memory then grows with every checkpoint.
+    By default there are eight places for every core, and none gives back what one of the many
+    threads that write a checkpoint has used: resident memory then grows with every checkpoint.
     """
     if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def _join(said: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -126,12 +127,19 @@ def compile_sweep(
     games = np.array([run.game for run in runs], np.int32)
     seeds = np.array([run.seed for run in runs], np.int32)
     rates = rates_of(config.rates, runs)
-    solve = jax.jit(draw_and_solve).lower(games[0], select_run(rates, 0)).compile()
     given = select_run((games, seeds, rates), layout.rows)
-    init = jax.jit(jax.vmap(init_run), out_shardings=layout.place)  # over R
-    lowered = init.lower(*given, rows_of(layout, solve.out_info))
-    chunk = compile_chunk(layout, config.stretches, learn, evaluate, lowered.out_info)
-    init = lowered.compile(compiler_options=FOR_ONCE)
+    # XLA writes most of a program's kernels one after the other, so each has a thread, and is
+    # compiled while the next one is still being traced.
+    with ThreadPoolExecutor() as pool:
+        solving = jax.jit(draw_and_solve).lower(games[0], select_run(rates, 0))
+        solved = pool.submit(solving.compile)
+        setting_up = jax.jit(jax.vmap(init_run), out_shardings=layout.place).lower(  # over R
+            *given, rows_of(layout, solving.out_info)
+        )
+        set_up = pool.submit(setting_up.compile, compiler_options=FOR_ONCE)
+        shapes = setting_up.out_info
+        chunk = compile_chunk(layout, config.stretches, learn, evaluate, shapes, pool)
+        solve, init = solved.result(), set_up.result()
 
     def start() -> SweepState:
         # A game is solved once, however many runs it has.
@@ -146,7 +154,7 @@ def compile_sweep(
         return state
 
     seconds = time.perf_counter() - began
-    return Sweep(runs, layout, lowered.out_info, start, chunk, seconds)
+    return Sweep(runs, layout, shapes, start, chunk, seconds)
 
 
 def train(
