@@ -249,7 +249,7 @@ def iterate(
 
     # Update all, in lockstep.
     agent, agent_loss, agent_error = learner.agent.update(
-        state.agent,
+        players.counted(state.agent, iteration),
         observation,
         bits(batch.follows),
         batch,
@@ -259,7 +259,7 @@ def iterate(
         rates,
     )
     principal, principal_loss, joint_error = learner.principal.update(
-        state.principal,
+        players.counted(state.principal, iteration),
         observation,
         batch,
         importance,

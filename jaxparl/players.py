@@ -44,6 +44,17 @@ def init(params: PyTree, optimize: optax.GradientTransformation) -> PlayerState:
     return PlayerState(params=params, target_params=target, optimizer_state=optimize.init(params))
 
 
+def counted(state: PlayerState, iteration: jax.Array | int) -> PlayerState:
+    """The learning state, its optimiser counting steps by the loop's counter: the same number.
+
+    A counter of its own would have a run axis under `vmap`. XLA divides by one number otherwise
+    than by several, and a run's weights would be rounded by how many others are beside it.
+    """
+    count = jnp.asarray(iteration, jnp.int32)
+    counting = optax.tree_utils.tree_set(state.optimizer_state, count=count)
+    return dataclasses.replace(state, optimizer_state=counting)
+
+
 def gradient_step(
     state: PlayerState,
     optimize: optax.GradientTransformation,

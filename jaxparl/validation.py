@@ -214,7 +214,7 @@ def iterate(
     q_next = q_of(validator, terms, state.agent.target_params, batch.next_state, ahead)
     told = recommend(learner.env, terms, batch.state)
     agent, loss, error = validator.agent.update(
-        state.agent,
+        players.counted(state.agent, iteration),
         jax.vmap(learner.env.get_obs, (0, None))(batch.state, game_params),  # over B
         jax.nn.one_hot(told, learner.env.num_actions),
         batch,

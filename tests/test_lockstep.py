@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxparl import lockstep, run_state
+from jaxparl import lockstep, players, run_state
 from jaxparl.config import Config, Rates
 from jaxparl.contracts import minimal_contract
 from jaxparl.envs import game_tree, make
@@ -147,6 +147,27 @@ def test_a_learned_outcome_model_finds_the_matrix():
 
 
 # --- Several agents ---------------------------------------------------------------------------
+
+
+def test_optimisers_count_by_the_loops_counter_whatever_a_state_says():
+    learner, params, state = started()
+
+    @jax.jit
+    def after(state, count):
+        state = dataclasses.replace(
+            state,
+            agent=players.counted(state.agent, count),
+            principal=players.counted(state.principal, count),
+        )
+        return lockstep.iterate(learner, params, CONFIG.rates, state, 7)[0]
+
+    right, wrong = after(state, 7), after(state, 999)
+    jax.tree.map(np.testing.assert_array_equal, right.agent, wrong.agent)
+    jax.tree.map(np.testing.assert_array_equal, right.principal, wrong.principal)
+    # Adam's counter and its step size's.
+    for player in (right.agent, right.principal):
+        leaves = jax.tree.leaves(player.optimizer_state)
+        assert [leaf for leaf in leaves if leaf.dtype == jnp.int32] == [8, 8]
 
 
 def test_an_agents_bits_are_those_of_the_others_next_agent_first():
