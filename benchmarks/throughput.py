@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,7 +105,8 @@ def compile_runs(learner: Learner, runs: int) -> Running:
     state = jax.jit(jax.vmap(init), out_shardings=spread.place)(spread.rows)
     start = time.perf_counter()
     stretches = learner.config.stretches
-    chunk = compile_chunk(spread, stretches, learn, no_evaluation, state)
+    with ThreadPoolExecutor() as pool:
+        chunk = compile_chunk(spread, stretches, learn, no_evaluation, state, pool)
     return Running(chunk, state, time.perf_counter() - start)
 
 
