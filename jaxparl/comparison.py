@@ -130,10 +130,10 @@ def compile_comparison(
 
     def start() -> ComparisonState:
         # As NumPy arrays, which every process may lay out over the devices of all.
-        all_face = [
+        terms_of_runs = [
             jax.device_get(face(*sweep.select_run(each, number))) for number in range(len(runs))
         ]
-        terms = jax.tree.map(lambda *leaves: np.concatenate(leaves), *all_face)
+        terms = jax.tree.map(lambda *leaves: np.concatenate(leaves), *terms_of_runs)
         state: ComparisonState = init(*sweep.select_run((terms, numbers), layout.rows))
         return state
 

@@ -48,7 +48,8 @@ def counted(state: PlayerState, iteration: jax.Array | int) -> PlayerState:
     """The learning state, its optimiser counting steps by the loop's counter: the same number.
 
     A counter of its own would have a run axis under `vmap`. XLA divides by one number otherwise
-    than by several, and a run's weights would be rounded by how many others are beside it.
+    than by several, and how Adam rounds would depend on how many runs are side by side. What does
+    not divide by its count, as the outcome model's plain descent, needs none of this.
     """
     count = jnp.asarray(iteration, jnp.int32)
     counting = optax.tree_utils.tree_set(state.optimizer_state, count=count)

@@ -146,9 +146,6 @@ def test_a_learned_outcome_model_finds_the_matrix():
     assert error.max() < 0.1
 
 
-# --- Several agents ---------------------------------------------------------------------------
-
-
 def test_optimisers_count_by_the_loops_counter_whatever_a_state_says():
     learner, params, state = started()
 
@@ -168,6 +165,9 @@ def test_optimisers_count_by_the_loops_counter_whatever_a_state_says():
     for player in (right.agent, right.principal):
         leaves = jax.tree.leaves(player.optimizer_state)
         assert [leaf for leaf in leaves if leaf.dtype == jnp.int32] == [8, 8]
+
+
+# --- Several agents ---------------------------------------------------------------------------
 
 
 def test_an_agents_bits_are_those_of_the_others_next_agent_first():
