@@ -150,10 +150,10 @@ class Checkpoints:
 
 
 def _in_writing(shapes: PyTree) -> int:
-    """The bytes that may be on their way to the disk: some leaves at a time, not all."""
+    """The bytes that may be on their way to the disk: of a large state, one large leaf at a time."""
     leaves = jax.tree.leaves(shapes)
     largest = max(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
-    return max(2 * largest, _LEAST_IN_WRITING)
+    return max(largest, _LEAST_IN_WRITING)
 
 
 @by_first

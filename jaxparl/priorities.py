@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxparl import replay
+
 # A batch reads the sums once and one row per draw; rows of sqrt(capacity / B) balance the two.
 BALANCED_BATCH = 128
 # As many weights are searched at once.
@@ -66,7 +68,7 @@ def add(priorities: Priorities, iteration: jax.Array | int, num_envs: int) -> Pr
     first = iteration % (priorities.capacity // num_envs) * num_envs
     block, column = first // width, first % width
     new = jnp.full((1, num_envs), priorities.highest)
-    priority = jax.lax.dynamic_update_slice(priorities.priority, new, (block, column))
+    priority = replay.write(priorities.priority, new, block, column)
     row = jax.lax.dynamic_index_in_dim(priority, block, keepdims=False)
     block_sum = jax.lax.dynamic_update_index_in_dim(priorities.block_sum, row.sum(), block, axis=0)
     return dataclasses.replace(priorities, priority=priority, block_sum=block_sum)

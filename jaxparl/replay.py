@@ -26,11 +26,20 @@ def add(ring: PyTree, items: PyTree, iteration: jax.Array | int) -> PyTree:
     capacity, num_envs = (jax.tree.leaves(tree)[0].shape[0] for tree in (ring, items))
     # Modulo first: the steps of a long run are more than an int32 can count.
     start = iteration % (capacity // num_envs) * num_envs
+    return jax.tree.map(lambda leaf, new: write(leaf, new.astype(leaf.dtype), start), ring, items)
 
-    def write(leaf: jax.Array, new: jax.Array) -> jax.Array:
-        return jax.lax.dynamic_update_slice_in_dim(leaf, new.astype(leaf.dtype), start, axis=0)
 
-    return jax.tree.map(write, ring, items)
+def write(array: jax.Array, new: jax.Array, *start: jax.Array | int) -> jax.Array:
+    """Writes `new` over what `array` has from `start` on, its first indices, in place."""
+    if new.shape[len(start) - 1] > 1:
+        corner = (*start, *[0] * (array.ndim - len(start)))
+        return jax.lax.dynamic_update_slice(array, new, corner)
+    # The update of a single item XLA takes into the reading that follows; as that needs the array
+    # before it too, all of it is copied, twice in every iteration. So here are two items, one of
+    # which lies beyond the end and goes nowhere.
+    index = tuple(jnp.array([at, beyond]) for at, beyond in zip(start, array.shape, strict=False))
+    items = jnp.broadcast_to(new.reshape(array.shape[len(start) :]), (2, *array.shape[len(start) :]))
+    return array.at[index].set(items, mode="drop", unique_indices=True, indices_are_sorted=True)
 
 
 def draw(

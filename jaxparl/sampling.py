@@ -59,6 +59,8 @@ def prioritised(config: Config) -> Sampler:
     def draw(state: Priorities, key: jax.Array, iteration: jax.Array | int):
         del iteration
         index = priorities.sample(state, key, config.batch_size)
+        if config.importance_exponent == 0.0:  # the paper's; they would all be 1
+            return index, jnp.ones(config.batch_size)
         return index, priorities.importance_weights(state, index, config.importance_exponent)
 
     def update(state: Priorities, index: jax.Array, error: jax.Array) -> Priorities:
