@@ -150,7 +150,7 @@ class Checkpoints:
 
 
 def _in_writing(shapes: PyTree) -> int:
-    """The bytes that may be on their way to the disk: of a large state, one large leaf at a time."""
+    """The bytes that may be on their way to the disk: of a large state, one leaf at a time."""
     leaves = jax.tree.leaves(shapes)
     largest = max(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     return max(largest, _LEAST_IN_WRITING)

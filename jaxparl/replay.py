@@ -38,8 +38,9 @@ def write(array: jax.Array, new: jax.Array, *start: jax.Array | int) -> jax.Arra
     # before it too, all of it is copied, twice in every iteration. So here are two items, one of
     # which lies beyond the end and goes nowhere.
     index = tuple(jnp.array([at, beyond]) for at, beyond in zip(start, array.shape, strict=False))
-    items = jnp.broadcast_to(new.reshape(array.shape[len(start) :]), (2, *array.shape[len(start) :]))
-    return array.at[index].set(items, mode="drop", unique_indices=True, indices_are_sorted=True)
+    item = new.reshape(array.shape[len(start) :])
+    both = jnp.stack([item, item])
+    return array.at[index].set(both, mode="drop", unique_indices=True, indices_are_sorted=True)
 
 
 def draw(
