@@ -90,7 +90,8 @@ def test_one_environment_is_stored_and_drawn_from_without_copying_replay():
     def learn(state, stretch):
         return training.learn(learner, params, rates, state, stretch)
 
-    program = jax.jit(learn, donate_argnums=0).lower(state, jnp.int32(0)).compile().as_text()
+    compiled = jax.jit(learn, donate_argnums=0).lower(state, jnp.int32(0)).compile()
+    program = str(compiled.as_text())
     kept = [*jax.tree.leaves(state.replay), state.sampler.priority]
     sizes = {",".join(map(str, leaf.shape)) for leaf in kept}
     written = set(re.findall(r"\[([\d,]+)\]\S* fusion\(", program))
