@@ -12,7 +12,9 @@ that see the observation, so that evaluations which differ in bits alone share t
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -23,6 +25,19 @@ from gymnax.environments import spaces
 _OUTPUT_SCALE = 0.01
 # The convolution of the paper's Coin Game.
 _KERNEL_SIZE, _CHANNELS = 4, 32
+
+
+def _product(x: jax.Array, kernel: jax.Array, *_: Any, **__: Any) -> jax.Array:
+    """`x [..., I]` times `kernel [I, J]`, so that its gradient is quick to compute, too.
+
+    JAX makes the kernel's gradient as (g^T x)^T, and XLA then leaves out the turning by computing
+    x^T g, which on a CPU takes half as long again. So the kernel is turned first, out of its sight.
+    """
+    turned = jax.lax.optimization_barrier(kernel.T)
+    return jax.lax.dot_general(x, turned, (((x.ndim - 1,), (1,)), ((), ())))
+
+
+_Dense = functools.partial(nn.Dense, dot_general=_product)
 
 
 class TableNetwork(nn.Module):
@@ -70,10 +85,10 @@ class BoardNetwork(nn.Module):
         for axis in (-2, -3):
             shifted = [jnp.roll(patches, -by, axis) for by in range(_KERNEL_SIZE)]
             patches = jnp.concatenate(shifted, axis=-1)
-        x = nn.relu(nn.Dense(_CHANNELS, kernel_init=nn.initializers.he_normal())(patches))
+        x = nn.relu(_Dense(_CHANNELS, kernel_init=nn.initializers.he_normal())(patches))
         first, *rest = self.hidden_sizes
         flat = x.reshape(*x.shape[:-3], -1)
-        x = nn.Dense(first, kernel_init=nn.initializers.he_normal())(flat)
+        x = _Dense(first, kernel_init=nn.initializers.he_normal())(flat)
         return _layers_above(x, bits, rest, self.num_outputs)
 
 
@@ -82,11 +97,11 @@ def _layers_above(
 ) -> jax.Array:
     """What follows the first layer's sums `[..., X]`, in both networks."""
     if bits is not None and bits.shape[-1] > 0:
-        x = x + nn.Dense(x.shape[-1], use_bias=False, name="bits")(bits)
+        x = x + _Dense(x.shape[-1], use_bias=False, name="bits")(bits)
     x = nn.relu(x)
     for size in sizes:
-        x = nn.relu(nn.Dense(size, kernel_init=nn.initializers.he_normal())(x))
-    return nn.Dense(num_outputs, kernel_init=nn.initializers.normal(_OUTPUT_SCALE))(x)
+        x = nn.relu(_Dense(size, kernel_init=nn.initializers.he_normal())(x))
+    return _Dense(num_outputs, kernel_init=nn.initializers.normal(_OUTPUT_SCALE))(x)
 
 
 def make_network(
