@@ -41,6 +41,24 @@ def test_a_table_look_up_is_a_dense_layer_on_the_one_hot_vector(params):
     assert len(np.unique(outputs[:, 0])) == STATES
 
 
+def test_its_gradients_are_those_of_plain_products(params):
+    weights = dict(params["params"])
+    table = weights.pop("Embed_0")["embedding"]
+    states = jax.random.randint(jax.random.key(1), (4, 2), 0, STATES)
+
+    def loss(apply, weights):
+        return jnp.sum(jnp.sin(apply({"params": weights}, states)))
+
+    found = dict(jax.grad(lambda weights: loss(network.apply, weights))(params["params"]))
+    dense = {"first": {"kernel": table}, **weights}
+    expected = dict(jax.grad(lambda weights: loss(DenseOnOneHot().apply, weights))(dense))
+    found["first"] = {"kernel": found.pop("Embed_0")["embedding"]}
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, 1e-4, 1e-6), found, expected
+    )
+    assert np.abs(found["Dense_0"]["kernel"]).max() > 1e-3
+
+
 @pytest.mark.parametrize("axes", [(), (1,), (4, 1), (2, 3, 1)])
 def test_leading_axes_of_the_observation_are_kept(params, axes):
     observation = jax.random.randint(jax.random.key(1), axes, 0, STATES)
