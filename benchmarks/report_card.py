@@ -55,6 +55,13 @@ def parse_options(doc: str, parts: Sequence[str] = ()) -> argparse.Namespace:
     return option_parser(doc, parts).parse_args()
 
 
+def tell(rows: list[Row]) -> list[Row]:
+    """Says at once what was found, where the whole table takes long; returns it."""
+    for row in rows:
+        print(f"{row.what}: {row.measured}", file=sys.stderr, flush=True)
+    return rows
+
+
 def report(rows: list[Row], out: Path | None) -> int:
     """Prints the table in Markdown; returns the exit code, 1 if a bar was missed."""
     command = f"python {shlex.join(sys.argv)}"

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from report_card import Row, parse_options, report
+from report_card import Row, parse_options, report, tell
 
 from jaxparl import cli, phase, sweep
 from jaxparl.checkpoint import fingerprints, load_weights
@@ -360,7 +360,7 @@ def main() -> int:
     rows = []
     for part in options.parts:
         with tempfile.TemporaryDirectory(prefix="jaxparl-scale-") as place:
-            rows += PARTS[part](Path(place))
+            rows += tell(PARTS[part](Path(place)))
     return report(rows, options.out)
 
 
