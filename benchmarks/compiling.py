@@ -25,7 +25,7 @@ from report_card import Row, option_parser, report, tell
 from jaxparl.envs import REGISTRY
 
 # As few iterations as every preset's intervals divide.
-SHORT = ("--iterations", "400", "--evaluation-interval", "200")
+SHORT = ("--iterations", "100", "--evaluation-interval", "100")
 RUNS = ("--games", "0:1", "--seeds", "0:2")
 STARTS = ("first", "second")
 # Where each phase leaves its timing, in the order in which they are trained.
