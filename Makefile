@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Where pyright finds envs/ under the name that it is installed by, jaxparl.envs.
 TYPINGS := .typings/jaxparl/envs
-BENCHMARKS := contracts equilibrium replay environments breakdown compiling throughput training scale
+BENCHMARKS := $(filter-out report_card,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -48,7 +48,7 @@ lint: $(READY) $(TYPINGS)  ## check style, format, types, and that the public ty
 	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=build/types \
 	  pyright --verifytypes jaxparl --ignoreexternal
 
-bench: $(READY)  ## run every benchmark in turn, some three hours
+bench: $(READY)  ## run every benchmark in turn, which takes hours
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 
 clean:  ## delete .venv and the caches, keep runs/

@@ -27,10 +27,9 @@ from jaxparl.envs import REGISTRY
 # As few iterations as every preset's intervals divide.
 SHORT = ("--iterations", "100", "--evaluation-interval", "100")
 RUNS = ("--games", "0:1", "--seeds", "0:2")
-STARTS = ("first", "second")
 # Where each phase leaves its timing, in the order in which they are trained.
 TOLD = {"training": "summary.json", "validation": "validation.json"}
-# What is kept goes below here; who has set these two has said something else.
+# Below the first, compiled programs are kept, unless one of the others says otherwise.
 CACHE = "XDG_CACHE_HOME"
 UNSET = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")
 # Seconds, by start.
@@ -67,7 +66,7 @@ def starts(environment: str, preset: str, tries: int) -> list[Row]:
     for _ in range(tries):
         with tempfile.TemporaryDirectory(prefix="jaxparl-compiling-") as name:
             place = Path(name)
-            for start in STARTS:
+            for start in BARS:
                 asked = (environment, "--preset", preset, *RUNS, *SHORT)
                 found = compile_seconds(asked, place / "kept", place / start)
                 for phase, seconds in found.items():

@@ -64,6 +64,13 @@ def test_the_scale_benchmark_says_what_can_be_parsed(benchmark):
         assert env.name and job.config.iterations < 10_000
 
 
+def test_every_preset_can_be_cut_as_short_as_compiling_needs(benchmark):
+    compiling, training = benchmark("compiling"), benchmark("training")
+    for environment, preset in compiling.parts().values():
+        asked = [environment, "--preset", preset, *compiling.RUNS, *compiling.SHORT]
+        assert training.cli.parse(asked).config.iterations == 100
+
+
 def test_throughput_is_measured_of_all_runs_together(benchmark, monkeypatch):
     throughput = benchmark("throughput")
     monkeypatch.setattr(throughput, "PAPERS", {"small": ("game_tree", "quick")})
