@@ -34,14 +34,17 @@ test: $(READY)  ## run the tests (ARGS='-m slow': the full-size checks)
 	$(BIN)/python -m pytest $(ARGS)
 
 # pyright follows only packages that declare themselves typed (PEP 561). To see whether the
-# public types are complete, the three that do not, and that games derive from or name in
-# signatures, are copied beside the built jaxparl and marked.
-lint: $(READY) $(TYPINGS)  ## check style, format, types, and that the public types are complete
+# public types are complete, the three that do not, and that environments derive from or name in
+# signatures, are copied beside the built jaxparl and marked. import-linter reads the built
+# jaxparl too: only there is envs/ the package jaxparl.envs.
+lint: $(READY) $(TYPINGS)  ## check style, format, types, sizes, and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m pytest tests/test_house.py
 	@rm -rf build
 	@$(PIP) install --no-deps --no-build-isolation --target build/types .
+	cd build/types && $(abspath $(BIN))/lint-imports --no-logo --no-cache ../../setup.cfg
 	@site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
 	for name in gymnax optax chex; do \
 	  cp -R "$$site/$$name" build/types && touch build/types/$$name/py.typed || exit 1; done
@@ -52,7 +55,7 @@ bench: $(READY)  ## run every benchmark in turn, which takes hours
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 
 clean:  ## delete .venv and the caches, keep runs/
-	rm -rf $(VENV) .typings build dist jaxparl.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .typings build dist jaxparl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -17,7 +17,9 @@ import numpy as np
 from flax import struct
 from gymnax.environments import spaces
 
-from jaxparl.environment import GameParams, PrincipalAgentEnvironment, Resolution
+from jaxparl.config import Config, HyperParams
+from jaxparl.environment import ExactTable, GameParams, PrincipalAgentEnvironment, Resolution
+from jaxparl.envs.registry import Preset
 from jaxparl.types import TabularGame
 
 MAX_DEPTH = 16
@@ -30,6 +32,17 @@ class Settings:
     Attributes:
       depth: decisions from the root to the end of the game; 2^depth - 1 decision states.
       outcome_probs: O(a)(o), the same in every state; one row per action, summing to 1.
+
+    Raises:
+      ValueError: the depth is out of range, or the outcome probabilities are no distributions.
+
+    Examples:
+      >>> Settings(depth=5).outcome_probs
+      ((0.9, 0.1), (0.1, 0.9))
+      >>> Settings(depth=0)
+      Traceback (most recent call last):
+      ...
+      ValueError: depth must be between 1 and 16, not 0
     """
 
     depth: int = 10
@@ -47,13 +60,13 @@ class Settings:
             raise ValueError(
                 f"every row of outcome_probs must sum to 1, not to {rows.sum(axis=1).tolist()}"
             )
-        # Lists are welcome, but settings are compared and hashed: equal ones share what compiled.
+        # Lists become tuples: settings are hashed, and equal ones share compiled functions.
         object.__setattr__(self, "outcome_probs", tuple(map(tuple, rows.tolist())))
 
 
 @struct.dataclass
 class TreeState:
-    """Where the game stands: one number, because replay holds many of them.
+    """Where the game stands. Replay stores many states, so it is one integer.
 
     Attributes:
       node: `[]` int, the decision state in heap order.
@@ -84,17 +97,24 @@ class TreeParams(GameParams):
 
 
 class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
-    """A complete binary tree whose outcomes choose the branch."""
+    """A complete binary tree whose outcomes choose the branch.
+
+    Examples:
+      >>> env = GameTree(Settings(depth=3))
+      >>> env.num_states, env.horizon
+      (7, 3)
+      >>> env.tabular(env.default_params).successor[0].tolist()  # of the root, by outcome
+      [[1], [2]]
+    """
 
     num_agents = 1
     num_outcomes = 2
-    is_solvable = True
 
     def __init__(self, settings: Settings = Settings()):
         self.settings = settings
 
     def __eq__(self, other: object) -> bool:
-        # Equal settings are the same rules, so compiled steps are shared between instances.
+        # Equal settings are the same rules, so equal instances share compiled functions.
         return isinstance(other, GameTree) and self.settings == other.settings
 
     def __hash__(self) -> int:
@@ -111,9 +131,9 @@ class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
         return 2**self.settings.depth - 1
 
     @property
-    def horizon(self) -> int:
-        """T, the depth of the tree."""
-        return self.settings.depth
+    def exact(self) -> TreeTable:
+        """The tree written out as a table."""
+        return TreeTable(self)
 
     @property
     def default_params(self) -> TreeParams:
@@ -178,40 +198,78 @@ class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
         del params
         return spaces.Discrete(self.num_states)
 
-    def tabular(self, params: TreeParams) -> TabularGame:
-        """The tree written out, state by state; solve it with `horizon` steps."""
-        child = 2 * jnp.arange(self.num_states)[:, None] + 1 + jnp.arange(2)  # [S, O]
-        inside = child < self.num_states
-        return TabularGame(
-            agent_reward=params.agent_reward,
-            principal_reward=params.principal_reward,
-            outcome_probs=jnp.broadcast_to(params.outcome_probs, (self.num_states, 2, 2)),
-            successor=jnp.where(inside, child, 0)[..., None],
-            successor_probs=inside[..., None].astype(jnp.float32),
-            discount=jnp.asarray(params.discount, jnp.float32),
-        )
 
-    def tabular_states(self) -> TreeState:
+@dataclasses.dataclass(frozen=True)
+class TreeTable(ExactTable[TreeState, TreeParams]):
+    """A tree written out, state by state.
+
+    Attributes:
+      env: the tree.
+    """
+
+    env: GameTree
+
+    @property
+    def num_states(self) -> int:
+        """The decision states S."""
+        return self.env.num_states
+
+    @property
+    def horizon(self) -> int:
+        """T, the depth of the tree."""
+        return self.env.settings.depth
+
+    def states(self) -> TreeState:
         """All decision states, `[S]`, in heap order."""
         return TreeState(node=jnp.arange(self.num_states))
 
+    def table(self, env_params: TreeParams) -> TabularGame:
+        """The tree as a table; an outcome that ends the game has no successor."""
+        child = 2 * jnp.arange(self.num_states)[:, None] + 1 + jnp.arange(2)  # [S, O]
+        inside = child < self.num_states
+        return TabularGame(
+            agent_reward=env_params.agent_reward,
+            principal_reward=env_params.principal_reward,
+            outcome_probs=jnp.broadcast_to(env_params.outcome_probs, (self.num_states, 2, 2)),
+            successor=jnp.where(inside, child, 0)[..., None],
+            successor_probs=inside[..., None].astype(jnp.float32),
+            discount=jnp.asarray(env_params.discount, jnp.float32),
+        )
 
-_FIGURE3: dict[str, Any] = {"games": "0:3", "seeds": "0:5", "iterations": 20_000}
 
-#: Named options of the command line; the ones called figure3 have the paper's sizes.
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"games": "0:2", "seeds": "0:2", "iterations": 20_000},
+_FIGURE3 = Preset(
+    summary="as in Figure 3 of the paper: 3 trees x 5 seeds of 20,000 iterations",
+    settings=Settings(),
+    config=Config(),
+    games="0:3",
+    seeds="0:5",
+)
+
+#: By name; those called figure3 have the paper's sizes.
+PRESETS = {
+    "quick": Preset(
+        summary="2 trees x 2 seeds of 20,000 iterations",
+        settings=Settings(),
+        config=Config(),
+    ),
     "figure3": _FIGURE3,
-    "figure3_per_action": {
-        **_FIGURE3,
-        "critic": "per_action",
-        "nudge": 0.015,
-        # The luck of the outcomes is in these targets, so batches are larger and both average.
-        "batch_size": 256,
-        "target_window": 0.03,
-        "principal_target_window": 0.2,
-        "learning_rate_final": 3e-5,
-        "principal_learning_rate_final": 1e-5,
-    },
-    "figure3_learned_outcomes": {**_FIGURE3, "outcome_model": "learned", "nudge": 0.013},
+    "figure3_per_action": dataclasses.replace(
+        _FIGURE3,
+        summary="figure3 with the paper's critics, which predict one value per action",
+        config=Config(
+            critic="per_action",
+            # Outcomes are random, and so are these targets: larger batches, and both average.
+            batch_size=256,
+            target_window=0.03,
+            principal_target_window=0.2,
+            hyper_params=HyperParams(
+                nudge=0.015, learning_rate_final=3e-5, principal_learning_rate_final=1e-5
+            ),
+        ),
+    ),
+    "figure3_learned_outcomes": dataclasses.replace(
+        _FIGURE3,
+        summary="figure3 with outcome probabilities learned from replay",
+        config=Config(outcome_model="learned", hyper_params=HyperParams(nudge=0.013)),
+    ),
 }

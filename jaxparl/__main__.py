@@ -6,21 +6,25 @@ import gc
 import sys
 from collections.abc import Sequence
 
-from jaxparl import launch
+from jaxparl import startup
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Sets up this process and runs the command line."""
+    """Sets up this process and runs the command line.
+
+    Raises:
+      SystemExit: see `cli.main`.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        launch.start(arguments)
+        startup.start(arguments)
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ValueError) else 1)
-    # Only now: gymnax makes arrays when it is imported, and with the first one devices are fixed.
+    # Not earlier: gymnax creates arrays when it is imported, and the first array fixes the devices.
     from jaxparl import cli
 
-    # What was imported stays: to look through it again and again takes a tenth of the tracing.
+    # What has been imported stays. Collecting it again and again takes a tenth of tracing's time.
     gc.freeze()
     cli.main(arguments)
 

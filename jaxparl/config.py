@@ -1,42 +1,54 @@
 """The settings of a training run, in two kinds.
 
-`Config` is static: sizes, counts and choices that shape the compiled program. Its `rates` are
-a pytree of numbers that the program takes as arguments, so that `vmap` may give every run its
-own. Both are frozen and checked when they are made.
+`Config` is static: sizes, counts and choices that shape the compiled program. Its
+`hyper_params` are a pytree of numbers that the program takes as arguments, so that `vmap` can
+give every run its own. Both are frozen, and checked when they are created.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from flax import struct
 
-# Iterations of a stretch, at most: see `loop`.
-_AT_ONCE = 200
+# Iterations of a segment, at most; `learning.loop` says why there is a limit.
+_LONGEST_SEGMENT = 200
 
 
 @struct.dataclass
-class Rates:
+class HyperParams:
     """Numbers that may differ between the runs of one compiled program.
 
     A float each, or an array under `vmap` over runs.
 
     Attributes:
-      learning_rate: Adam's step size in the first iteration.
-      learning_rate_final: the agents' step size in the last; it falls exponentially in between.
-      principal_learning_rate_final: the principal's in the last; it comes to rest sooner.
+      learning_rate: step size of Adam in the first iteration.
+      learning_rate_final: the agents' step size in the last iteration; it decays exponentially.
+      principal_learning_rate_final: the principal's step size in the last iteration. It is smaller,
+        so that recommendations settle first.
       outcome_learning_rate: step size of the learned outcome model in the first iteration; it
-        falls to a tenth.
-      epsilon: chance of a random action instead of the recommended one, in the first iteration.
-      epsilon_final: the same in the last; it falls linearly in between.
-      validation_epsilon: the same in the first iteration of validation; it falls to epsilon_final.
+        decays to a tenth.
+      epsilon: probability of a random action in the first iteration.
+      epsilon_final: the same in the last iteration; it decays linearly.
+      validation_epsilon: the same in the first iteration of validation; it decays to epsilon_final.
       nudge: xi, the margin in reward that a contract leaves the agent above its next best
         action (section 4 of the paper); 0 is the exact game.
       alpha: weight of payments in the principal's objective.
-      follow_share: chance that an agent follows the principal in an episode of training; otherwise
-        it does what is best for itself (Algorithm 3). With 1 all follow (Algorithm 2).
+      follow_share: probability that an agent follows the principal in an episode of training;
+        otherwise it does what is best for itself (Algorithm 3). With 1 all follow (Algorithm 2).
+
+    Raises:
+      ValueError: a number is out of its range.
+
+    Examples:
+      >>> HyperParams(nudge=0.02).nudge
+      0.02
+      >>> HyperParams(follow_share=0.0)
+      Traceback (most recent call last):
+      ValueError: follow_share must be > 0 and at most 1, not 0.0
     """
 
     learning_rate: float = 1e-3
@@ -58,47 +70,52 @@ class Rates:
             "outcome_learning_rate",
             "alpha",
         ):
-            _check(name, getattr(self, name), lambda x: 0 < x < math.inf, "> 0")
+            _check(self, name, lambda x: 0 < x < math.inf, "> 0")
         for name in ("epsilon", "epsilon_final", "validation_epsilon"):
-            _check(name, getattr(self, name), lambda x: 0 <= x <= 1, "between 0 and 1")
-        # Contracts are priced for agents that follow: somebody has to.
-        _check("follow_share", self.follow_share, lambda x: 0 < x <= 1, "> 0 and at most 1")
-        _check("nudge", self.nudge, lambda x: 0 <= x < math.inf, ">= 0")
-
-
-def _check(name, value, holds, rule):
-    # Inside a transformation the values are tracers; they were checked when they were numbers.
-    if isinstance(value, int | float) and not holds(value):
-        raise ValueError(f"{name} must be {rule}, not {value}")
+            _check(self, name, lambda x: 0 <= x <= 1, "between 0 and 1")
+        # Contracts are priced for agents that follow: some have to.
+        _check(self, "follow_share", lambda x: 0 < x <= 1, "> 0 and at most 1")
+        _check(self, "nudge", lambda x: 0 <= x < math.inf, ">= 0")
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Sizes, counts and choices.
+    """Sizes, counts and choices of a training run.
 
     Attributes:
-      iterations: gradient steps of each player.
+      iterations: gradient steps of each learner.
       num_envs: environments E, each stepped once per iteration.
       batch_size: transitions B per gradient step.
       replay_capacity: transitions kept; a multiple of num_envs.
-      replay: how transitions are drawn, `uniform` or `prioritised`, by their last error.
+      replay: how transitions are drawn: `uniform`, or `prioritised` by their last error.
       priority_exponent: how much the error counts; 0 draws uniformly.
-      importance_exponent: how much the losses make up for it; 0 not at all.
-      priority_floor: what every error is raised by, so that nothing is never drawn again.
-      hidden_sizes: widths of the hidden layers of both players' networks.
+      importance_exponent: how much the losses correct for prioritised draws; 0 not at all.
+      priority_floor: added to every error, so that every transition can be drawn again.
+      hidden_sizes: widths of the hidden layers of the Q-networks.
       critic: what the Q-networks predict: `per_outcome`, or `per_action` as in the paper.
       outcome_model: whether the outcome distribution is `known`, or `learned` from replay.
       outcome_hidden_sizes: widths of the hidden layers of the learned outcome model.
-      loss: what errors are fitted by, `squared` or `huber` (linear above 1).
-      max_gradient_norm: longer gradients are cut to this length; none are by default.
-      exploration: whether acting at random is drawn `per_step`, as in the paper, or `per_episode`.
+      loss: loss of an error, `squared` or `huber` (linear above 1).
+      max_gradient_norm: longer gradients are clipped to this norm; none are by default.
+      exploration: whether exploration is drawn `per_step`, as in the paper, or `per_episode`.
       target_interval: iterations between two updates of the target networks.
-      target_window: the agents' targets are an average over this share of all iterations in the
-        end, and over less before; 0 makes them copies, as in the paper.
-      principal_target_window: the same for what the principal recommends by: its own targets, and
-        an average of the agents' weights.
+      target_window: the share of all iterations over which the agents' target weights are
+        averaged in the end, and less before; 0 copies the online weights, as in the paper.
+      principal_target_window: the same for the weights by which the principal recommends: its own
+        target weights, and an average of the agents' weights.
       evaluation_interval: iterations between two evaluations.
-      rates: the numbers that may differ between runs.
+      hyper_params: the numbers that may differ between runs.
+
+    Raises:
+      ValueError: a setting is out of its range, or not a multiple of what it has to be.
+
+    Examples:
+      >>> config = Config(iterations=2_000, hyper_params=HyperParams(nudge=0.02))
+      >>> config.num_evaluations
+      5
+      >>> Config(iterations=2_100)
+      Traceback (most recent call last):
+      ValueError: iterations must be a multiple of evaluation_interval (400); 2100 is not, 2000 is
     """
 
     iterations: int = 20_000
@@ -120,7 +137,7 @@ class Config:
     target_window: float = 0.0
     principal_target_window: float = 0.4
     evaluation_interval: int = 400
-    rates: Rates = dataclasses.field(default_factory=Rates)
+    hyper_params: HyperParams = dataclasses.field(default_factory=HyperParams)
 
     def __post_init__(self) -> None:
         for name in (
@@ -131,50 +148,67 @@ class Config:
             "target_interval",
             "evaluation_interval",
         ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.max_gradient_norm is not None and not 0 < self.max_gradient_norm < math.inf:
-            raise ValueError(f"max_gradient_norm must be > 0, not {self.max_gradient_norm}")
+            _check(self, name, lambda x: x >= 1, "at least 1")
+        if self.max_gradient_norm is not None:
+            _check(self, "max_gradient_norm", lambda x: 0 < x < math.inf, "> 0")
         for name in ("priority_exponent", "importance_exponent"):
-            _check(name, getattr(self, name), lambda x: 0 <= x <= 1, "between 0 and 1")
-        _check("priority_floor", self.priority_floor, lambda x: 0 < x < math.inf, "> 0")
+            _check(self, name, lambda x: 0 <= x <= 1, "between 0 and 1")
+        _check(self, "priority_floor", lambda x: 0 < x < math.inf, "> 0")
         for name in ("target_window", "principal_target_window"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
+            _check(self, name, lambda x: 0 <= x < 1, "in [0, 1)")
         for name in ("hidden_sizes", "outcome_hidden_sizes"):
             sizes = getattr(self, name)
             if not sizes or min(sizes) < 1:
                 raise ValueError(f"{name} must be one or more positive widths, not {sizes}")
-        for name, options in (
-            ("critic", ("per_outcome", "per_action")),
-            ("outcome_model", ("known", "learned")),
-            ("exploration", ("per_step", "per_episode")),
-        ):
-            if getattr(self, name) not in options:
-                raise ValueError(f"{name} must be one of {options}, not {getattr(self, name)!r}")
-        _check_multiple("evaluation_interval", self.evaluation_interval, "target_interval", self)
-        _check_multiple("iterations", self.iterations, "evaluation_interval", self)
-        _check_multiple("replay_capacity", self.replay_capacity, "num_envs", self)
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
+        _check_multiple(self, "evaluation_interval", of="target_interval")
+        _check_multiple(self, "iterations", of="evaluation_interval")
+        _check_multiple(self, "replay_capacity", of="num_envs")
 
     @property
-    def stretch(self) -> int:
-        """Iterations of one call of a compiled program; evaluations fall between such calls."""
+    def segment_length(self) -> int:
+        """Iterations of one segment, which one call of a compiled program runs.
+
+        An evaluation interval is a whole number of segments.
+        """
         periods = self.evaluation_interval // self.target_interval
         fitting = [
             count
             for count in range(1, periods + 1)
-            if periods % count == 0 and count * self.target_interval <= _AT_ONCE
+            if periods % count == 0 and count * self.target_interval <= _LONGEST_SEGMENT
         ]
         return self.target_interval * max(fitting, default=1)
 
     @property
-    def stretches(self) -> int:
-        """How many of these there are between two evaluations."""
-        return self.evaluation_interval // self.stretch
+    def segments_per_evaluation(self) -> int:
+        """Segments between two evaluations."""
+        return self.evaluation_interval // self.segment_length
+
+    @property
+    def num_evaluations(self) -> int:
+        """Evaluations of a whole run."""
+        return self.iterations // self.evaluation_interval
 
 
-def _check_multiple(name: str, value: int, of: str, config: Config) -> None:
-    unit = getattr(config, of)
+def _check(settings: Any, name: str, holds: Callable[[Any], bool], rule: str) -> None:
+    value = getattr(settings, name)
+    # Inside a transformation the values are tracers; they were checked when they were numbers.
+    if isinstance(value, int | float) and not holds(value):
+        raise ValueError(f"{name} must be {rule}, not {value}")
+
+
+def _check_multiple(config: Config, name: str, of: str) -> None:
+    value, unit = getattr(config, name), getattr(config, of)
     if value % unit:
         near = max(unit, round(value / unit) * unit)
         raise ValueError(f"{name} must be a multiple of {of} ({unit}); {value} is not, {near} is")
+
+
+# The fields of `Config` that are one of a few words, and those words.
+_CHOICES = {
+    name: get_args(hint)
+    for name, hint in get_type_hints(Config).items()
+    if get_origin(hint) is Literal
+}

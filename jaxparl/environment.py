@@ -1,13 +1,17 @@
-"""What a principal-agent game is: gymnax' `Environment` with outcomes and an agent axis.
+"""What a principal-agent environment is: gymnax' `Environment` with outcomes and an agent axis.
 
-A game writes down its rules (`initial_state`, `outcome_probs`, `resolve`, `get_obs`); the
-turn order of the paper (section 2.2) is written once, here: the agents act, an outcome is
-drawn for each of them, rewards follow from actions and outcomes, and the state moves on.
-Episodes begin anew by themselves, as in gymnax, whose time limit this is.
+An environment defines its rules (`initial_state`, `outcome_probs`, `resolve`, `get_obs`). The
+order of events within a step is defined once, here (section 2.2 of the paper): the agents act, an
+outcome is drawn for each of them, rewards follow from actions and outcomes, and the state moves
+on. Episodes reset automatically, as in gymnax; the time limit is gymnax' too.
+
+Where a game can be solved exactly, `exact` says how: an `ExactTable` for one agent,
+`ExactSolutions` for several.
 """
 
 from __future__ import annotations
 
+import abc
 import functools
 from typing import Any, Generic, TypeVar
 
@@ -21,18 +25,22 @@ from jaxparl.types import PlayValue, TabularGame
 TState = TypeVar("TState", bound=Any)
 TParams = TypeVar("TParams", bound="GameParams")
 
-
-#: The largest int32: a game that only ever ends by its own rules.
+#: The largest int32: for games that end only by their own rules.
 NO_TIME_LIMIT = 2**31 - 1
 
 
 @struct.dataclass
 class GameParams(environment.EnvParams):
-    """What every game's params hold; all of it is traced, so it may differ between runs.
+    """What the params of every environment hold. All of it is traced: it may differ between runs.
 
     Attributes:
-      max_steps_in_episode: `[]`, the time limit; it truncates and is bootstrapped through.
+      max_steps_in_episode: `[]`, the time limit. It truncates an episode, and values are
+        bootstrapped through it.
       discount: `[]`, gamma, shared by principal and agents.
+
+    Examples:
+      >>> GameParams(max_steps_in_episode=50).replace(discount=0.9)
+      GameParams(max_steps_in_episode=50, discount=0.9)
     """
 
     max_steps_in_episode: int = NO_TIME_LIMIT
@@ -46,8 +54,13 @@ class Resolution(Generic[TState]):
     Attributes:
       state: the next state, before any reset.
       agent_reward: `[N]`, r_i(s, a), payments not included.
-      principal_reward: `[N]`, r_p(s, o), one term per agent; the principal gets the sum.
-      terminated: `[]` bool, whether the game has ended (a time limit does not end it).
+      principal_reward: `[N]`, r_p(s, o), one term per agent. The principal gets the sum.
+      terminated: `[]` bool, whether the game has ended. A time limit does not end it.
+
+    Examples:
+      >>> from jax.numpy import array
+      >>> Resolution(None, array([-0.5]), array([2.0]), terminated=array(False)).agent_reward
+      Array([-0.5], dtype=float32)
     """
 
     state: TState
@@ -56,22 +69,129 @@ class Resolution(Generic[TState]):
     terminated: jax.Array
 
 
+class EnumeratedStates(abc.ABC, Generic[TState]):
+    """The states of an environment that are few enough to be listed.
+
+    Subclasses are frozen dataclasses: equal ones share compiled functions.
+    """
+
+    @property
+    @abc.abstractmethod
+    def num_states(self) -> int:
+        """S."""
+
+    @abc.abstractmethod
+    def states(self) -> TState:
+        """All states, with a leading axis `S`."""
+
+
+class ExactTable(EnumeratedStates[TState], Generic[TState, TParams]):
+    """An environment of one agent, written out as a table. Episodes start in state 0."""
+
+    @property
+    @abc.abstractmethod
+    def horizon(self) -> int:
+        """T, the number of decisions after which every episode has ended."""
+
+    @abc.abstractmethod
+    def table(self, env_params: TParams) -> TabularGame:
+        """The game, state by state in the order of `states`."""
+
+
+class ExactSolutions(EnumeratedStates[TState], Generic[TState, TParams]):
+    """Exact solutions of an environment of several agents with observed actions.
+
+    Values are expectations over an episode, undiscounted. Every method may be called inside
+    `jit` and `vmap`.
+    """
+
+    @abc.abstractmethod
+    def state_index(self, env_state: TState) -> jax.Array:
+        """`[]` int32, the position of a state in `states`."""
+
+    @abc.abstractmethod
+    def optimal_welfare(self, env_params: TParams) -> jax.Array:
+        """`[]`, the largest social welfare that all agents together can expect."""
+
+    @abc.abstractmethod
+    def selfish_play(self, env_params: TParams) -> PlayValue:
+        """What an episode brings without a principal: each agent maximises its own rewards."""
+
+    @abc.abstractmethod
+    def equilibrium(
+        self, env_params: TParams, alpha: ArrayLike = 0.1, gamma: ArrayLike = 1.0
+    ) -> PlayValue:
+        """What an episode brings in the subgame-perfect equilibrium of the paper's objective.
+
+        `alpha` `[]` is the principal's cost of a unit of payment, in units of welfare. All decide
+        by sums discounted by `gamma` `[]`.
+        """
+
+    @abc.abstractmethod
+    def play_values(
+        self, env_params: TParams, actions: jax.Array, payments: jax.Array
+    ) -> PlayValue:
+        """What an episode brings if all play `actions` `[S, N]`, paid `payments` `[S, N]`."""
+
+    @abc.abstractmethod
+    def best_responses(
+        self, env_params: TParams, actions: jax.Array, payments: jax.Array
+    ) -> jax.Array:
+        """`[N]`, the most each gets, paid `payments` `[S, N, A]`, if the others play `actions`."""
+
+
 class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
-    """The interface that every game implements.
+    """The interface of every environment.
 
     A step takes actions `[N]` and returns gymnax' six values with rewards `[N]`; `info` adds
-    `outcome` `[N]`, `principal_reward` `[N]` and `next_state`, the state before auto-reset.
+    `outcome` `[N]`, `principal_reward` `[N]` and `next_state`, the state before the automatic
+    reset. Subclasses define equality and hash by their settings: equal ones share compiled
+    functions.
+
+    Attributes:
+      num_agents: N.
+      num_outcomes: O.
+      observed_actions: True where the principal sees the action itself. Then the outcome is the
+        action, and the least payment has a closed form.
+      can_draw: True where `draw` shows a state.
+
+    Examples:
+      An agent works or does not, and the principal sees only whether the task succeeds.
+
+      >>> import jax.numpy as jnp
+      >>> @struct.dataclass
+      ... class TaskState:
+      ...     time: jax.Array
+      >>> class Task(PrincipalAgentEnvironment[TaskState, GameParams]):
+      ...     num_agents, num_actions, num_outcomes = 1, 2, 2
+      ...     default_params = GameParams()
+      ...
+      ...     def initial_state(self, key, params):
+      ...         return TaskState(time=jnp.int32(0))
+      ...
+      ...     def outcome_probs(self, state, params):
+      ...         return jnp.array([[[0.9, 0.1], [0.1, 0.9]]])  # [N, A, O]
+      ...
+      ...     def resolve(self, key, state, action, outcome, params):
+      ...         return Resolution(
+      ...             state=TaskState(time=state.time + 1),
+      ...             agent_reward=-0.5 * action,
+      ...             principal_reward=2.0 * outcome,
+      ...             terminated=jnp.bool_(True),
+      ...         )
+      ...
+      ...     def get_obs(self, state, params=None, key=None):
+      ...         return jnp.zeros((1, 1))
+      >>> env = Task()
+      >>> _, state = env.reset(jax.random.key(0))
+      >>> _, _, reward, terminated, _, info = env.step(jax.random.key(1), state, jnp.array([1]))
+      >>> reward.tolist(), info["principal_reward"].tolist(), bool(terminated)
+      ([-0.5], [2.0], True)
     """
 
     num_agents: int
     num_outcomes: int
-    #: True where the principal sees the action itself, so that the outcome is the action
-    #: and the least payment has a closed form.
     observed_actions: bool = False
-    #: True where the game can be solved exactly: `tabular`, `tabular_states` and `horizon` for one
-    #: agent; `tabular_states`, `state_index` and the four solutions below for several.
-    is_solvable: bool = False
-    #: True where `draw` shows a state.
     can_draw: bool = False
 
     @property
@@ -80,7 +200,7 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         raise NotImplementedError
 
     def sample_params(self, key: jax.Array) -> TParams:
-        """Draws the game's random params; games without any return their defaults."""
+        """Draws random params. An environment without any returns its defaults."""
         del key
         return self.default_params
 
@@ -100,43 +220,32 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         outcome: jax.Array,
         params: TParams,
     ) -> Resolution[TState]:
-        """The rules: what actions `[N]` and their outcomes `[N]` lead to."""
+        """What actions `[N]` and their outcomes `[N]` lead to."""
         raise NotImplementedError
 
+    def action_space(self, params: TParams | None = None) -> spaces.Discrete:
+        """The actions of one agent."""
+        del params
+        return spaces.Discrete(self.num_actions)
+
+    @property
+    def exact(self) -> ExactTable[TState, TParams] | ExactSolutions[TState, TParams] | None:
+        """How the environment is solved exactly; None where it cannot be."""
+        return None
+
     def tabular(self, params: TParams) -> TabularGame:
-        """The game written out, where it has one agent and few enough states."""
-        raise NotImplementedError(f"{self.name} has no exact table")
-
-    def tabular_states(self) -> TState:
-        """The states of the exact table, with a leading axis S."""
-        raise NotImplementedError(f"{self.name} has no exact table")
-
-    def state_index(self, state: TState) -> jax.Array:
-        """`[]` int32, the place of a state in `tabular_states`."""
-        raise NotImplementedError(f"{self.name} has no exact table")
+        """The table of a game of one agent; NotImplementedError where there is none."""
+        return self._exact_table().table(params)
 
     @property
     def horizon(self) -> int:
-        """The number of decisions T after which the exact table's game is over."""
-        raise NotImplementedError(f"{self.name} has no exact table")
+        """T, the decisions of an episode of this table; NotImplementedError where there is none."""
+        return self._exact_table().horizon
 
-    def optimal_welfare(self, params: TParams) -> jax.Array:
-        """`[]`, the most that several agents together can expect in an episode."""
-        raise NotImplementedError(f"{self.name} has no exact solutions")
-
-    def equilibrium(
-        self, params: TParams, alpha: ArrayLike = 0.1, discount: ArrayLike = 1.0
-    ) -> PlayValue:
-        """What an episode brings several agents in the equilibrium of the paper's objective."""
-        raise NotImplementedError(f"{self.name} has no exact solutions")
-
-    def play_values(self, params: TParams, actions: jax.Array, payments: jax.Array) -> PlayValue:
-        """What an episode brings if all play `actions` `[S, N]`, paid `payments` `[S, N]`."""
-        raise NotImplementedError(f"{self.name} has no exact solutions")
-
-    def best_responses(self, params: TParams, actions: jax.Array, payments: jax.Array) -> jax.Array:
-        """`[N]`, the most each can get, paid `payments` `[S, N, A]`, if the others follow."""
-        raise NotImplementedError(f"{self.name} has no exact solutions")
+    def _exact_table(self) -> ExactTable[TState, TParams]:
+        if not isinstance(self.exact, ExactTable):
+            raise NotImplementedError(f"{self.name} has no exact table")
+        return self.exact
 
     @property
     def action_labels(self) -> tuple[str, ...]:
@@ -144,17 +253,22 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         return tuple(str(action) for action in range(self.num_actions))
 
     def draw(self, axes: Any, state: TState) -> None:
-        """Draws one state on empty axes of matplotlib; agent i in the i-th colour of its cycle."""
+        """Draws a state on empty axes of matplotlib; agent i in the i-th colour of their cycle.
+
+        Raises:
+          NotImplementedError: the environment cannot be drawn; see `can_draw`.
+        """
         raise NotImplementedError(f"{self.name} cannot be drawn")
 
     @functools.partial(jax.jit, static_argnames="self")
     def step(
         self, key: jax.Array, state: TState, action: Any, params: TParams | None = None
     ) -> tuple[Any, TState, jax.Array, jax.Array, jax.Array, dict[Any, Any]]:
-        """A turn, and a new episode where one is over: gymnax' own, but observed only once.
+        """One step, and a reset where the episode is over: gymnax' own, but observed once.
 
-        gymnax observes the state after the turn and the one after a reset, and throws one away.
-        What costs most of a step, where games are small, is to observe.
+        gymnax observes both the state after the step and the state after a reset. Observing
+        takes most of the time of a step in small games, so here the returned state is observed,
+        and the one before the reset only where `final_observation` is used.
         """
         params = self.default_params if params is None else params
         key_step, key_reset = jax.random.split(key)
@@ -175,7 +289,7 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     def step_env(
         self, key: jax.Array, state: TState, action: Any, params: TParams
     ) -> tuple[Any, TState, jax.Array, jax.Array, dict[Any, Any]]:
-        """One turn: outcomes are drawn, then the rules decide (section 2.2 of the paper)."""
+        """One step without a reset: outcomes are drawn, then `resolve` decides."""
         outcome, key_resolve = action, key
         if not self.observed_actions:
             key_outcome, key_resolve = jax.random.split(key)
@@ -195,11 +309,6 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         state = self.initial_state(key, params)
         return self.get_obs(state, params), state
 
-    def action_space(self, params: TParams | None = None) -> spaces.Discrete:
-        """The actions of one agent."""
-        del params
-        return spaces.Discrete(self.num_actions)
 
-
-#: A game of any kind of state and params, as the learner sees it.
-Game = PrincipalAgentEnvironment[Any, Any]
+#: An environment with any kind of state and params: what type annotations name.
+Environment = PrincipalAgentEnvironment[Any, Any]

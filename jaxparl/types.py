@@ -2,7 +2,7 @@
 
 Every shape in this package is written with these letters:
 
-    R  runs          independent trainings (games x seeds), vmapped at the very top
+    R  runs          independent trainings (games x settings x seeds), vmapped at the very top
     E  environments  copies of the game that one run steps at once
     B  batch         transitions drawn from replay for one gradient step
     T  time          steps of a finite horizon
@@ -36,6 +36,17 @@ class Contract:
       expected_payment: `[]`, its mean over the outcomes of the recommended action.
       implementable: `[]` bool, whether any contract makes the recommended action
         a best response. Where it is False the payments are zero, not infinite.
+
+    Examples:
+      An action that costs the agent 0.8 more, and makes the second outcome likely:
+
+      >>> from jaxparl.contracts import minimal_contract
+      >>> outcome_probs = jnp.array([[0.9, 0.1], [0.1, 0.9]])
+      >>> contract = minimal_contract(jnp.array([0.0, -0.8]), outcome_probs, action=1)
+      >>> contract.payments.round(3).tolist()
+      [0.0, 1.0]
+      >>> bool(contract.implementable)
+      True
     """
 
     payments: jax.Array
@@ -55,6 +66,25 @@ class TabularGame:
       successor_probs: `[S, O, K]`, T(s, o)(s'). What is missing from 1 in the last
         axis is the chance that the game ends.
       discount: `[]`, gamma, shared by principal and agent.
+
+    Examples:
+      One state in which the agent may work, at a cost of 0.8. Work makes success likely, which is
+      worth 2 to the principal; then the game ends.
+
+      >>> from jaxparl.equilibrium import backward_induction
+      >>> table = TabularGame(
+      ...     agent_reward=jnp.array([[0.0, -0.8]]),
+      ...     principal_reward=jnp.array([[0.0, 2.0]]),
+      ...     outcome_probs=jnp.array([[[0.9, 0.1], [0.1, 0.9]]]),
+      ...     successor=jnp.zeros((1, 2, 1), int),
+      ...     successor_probs=jnp.zeros((1, 2, 1)),
+      ...     discount=jnp.float32(1.0),
+      ... )
+      >>> equilibrium = backward_induction(table, horizon=1)
+      >>> int(equilibrium.action[0, 0])  # the principal has the agent work
+      1
+      >>> equilibrium.contract[0, 0].round(3).tolist()  # and pays for success
+      [0.0, 1.0]
     """
 
     agent_reward: jax.Array
@@ -67,12 +97,20 @@ class TabularGame:
 
 @struct.dataclass
 class PlayValue:
-    """What an episode brings, in expectation over resets, draws and new coins, undiscounted.
+    """What an episode brings, undiscounted, in expectation over all its random numbers.
 
     Attributes:
-      welfare: `[]`, the rewards of both agents, in units of reward.
-      payment: `[]`, what both are paid.
+      welfare: `[]`, the rewards of all agents, in units of reward.
+      payment: `[]`, what the principal pays all of them.
       utilities: `[N]`, each agent's rewards and payments.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> value = PlayValue(
+      ...     welfare=jnp.float32(4.0), payment=jnp.float32(1.0), utilities=jnp.array([3.0, 2.0])
+      ... )
+      >>> float(value.payment_share)
+      0.25
     """
 
     welfare: jax.Array
@@ -87,38 +125,38 @@ class PlayValue:
 
 @struct.dataclass
 class Transition:
-    """One stored step of the game, as it lies in replay.
+    """One stored step of the environment, as it is kept in replay.
 
     Attributes:
-      state: the game's state before the step, compact; observations are drawn from it.
+      env_state: the state before the step, compact; observations are computed from it.
       action: `[N]` int.
       outcome: `[N]` int.
       follows: `[N]` bool, which agents follow the principal in this episode.
-      explores: `[N]` bool, which agents did something else than they wanted.
-      agent_reward: `[N]`, payments not included (those of `validation` are: black-box agents learn
-        from all that they get).
+      deviated: `[N]` bool, which agents did something else than they wanted, by exploring.
+      agent_reward: `[N]`. In training, payments are not included; in validation they are, because
+        black-box agents learn from everything they receive.
       principal_reward: `[N]`, one term per agent, payments not included.
-      next_state: the state after the step, before any reset.
-      discount: `[]`, 0 where the game ended, else 1 (a time limit does not end it).
+      next_env_state: the state after the step, before any reset.
+      continues: `[]`, 0 where the game ended, else 1. A time limit does not end it.
     """
 
-    state: PyTree
+    env_state: PyTree
     action: jax.Array
     outcome: jax.Array
     follows: jax.Array
-    explores: jax.Array
+    deviated: jax.Array
     agent_reward: jax.Array
     principal_reward: jax.Array
-    next_state: PyTree
-    discount: jax.Array
+    next_env_state: PyTree
+    continues: jax.Array
 
 
 @struct.dataclass
 class Offer:
-    """What the principal puts before each agent in one state.
+    """What the principal offers each agent in one state.
 
     Attributes:
-      recommendation: `[N]` int, the action it asks for.
+      recommendation: `[N]` int, the recommended action.
       contract: the contract for it, payments `[N, O]`.
       own_action: `[N]` int, what the agent would do without a payment.
       agent_value: `[N]`, Q-bar of the recommended action plus the expected payment.
@@ -133,13 +171,13 @@ class Offer:
 
 
 @struct.dataclass
-class PlayerState:
-    """The learning state of the principal, or of all agents together (they share weights).
+class TrainState:
+    """What one learner trains: the principal, or all agents together (they share weights).
 
     Attributes:
       params: weights of the online network.
       target_params: weights of the target network.
-      optimizer_state: of optax' optimiser.
+      optimizer_state: the state of the optax optimiser.
     """
 
     params: PyTree

@@ -1,8 +1,9 @@
-"""The Coin Game once more, in plain Python, as an oracle for its rules and exact solutions.
+"""The Coin Game once more, in Python and NumPy, as an oracle for its rules and exact solutions.
 
 Written from the rules alone: a cell is a pair (row, column), a state is (cells of the two agents,
-coin, colour), a step is a list of everything that may come of it, and solutions are recursions
-over that list. Slow, float64, two agents only.
+coin, colour), a step is a list of everything that may come of it. Solutions go backwards in time
+through these lists, state by state and joint action by joint action, with nothing derived from the
+symmetries of the torus. In float64, of two agents only.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
 
 JOINT_ACTIONS = list(itertools.product(range(4), repeat=2))
 
@@ -27,7 +32,7 @@ class Model:
     own_reward: float = 1.0
     other_reward: float = 0.2
 
-    @property
+    @functools.cached_property
     def cells(self):
         return list(itertools.product(range(self.size), repeat=2))
 
@@ -42,6 +47,14 @@ class Model:
         else:
             row -= 1
         return row % self.size, column % self.size
+
+    def states(self):
+        """All states, those with the coin under an agent too."""
+        return [
+            ((one, two), coin, colour)
+            for one, two, coin in itertools.product(self.cells, repeat=3)
+            for colour in (0, 1)
+        ]
 
     def starts(self):
         """All first states; each is as likely as any other."""
@@ -79,127 +92,120 @@ class Model:
         return reward(0), reward(1)
 
 
-def expected(model, state, joint, value, discount):
-    """The mean of this step's rewards plus `discount` times what `value` says of the next state.
-
-    `value` gives (reward, reward, payment, payment) to come.
-    """
-    total = [0.0] * 4
-    for probability, rewards, after in model.step(state, joint):
-        for place, to_come in enumerate(value(after)):
-            now = rewards[place] if place < 2 else 0.0
-            total[place] += probability * (now + discount * to_come)
-    return tuple(total)
+# --- Exact solutions --------------------------------------------------------------------------
+#
+# Arrays have the axes S of `Model.states`, 16 of `JOINT_ACTIONS`, and 4: the agents' rewards, then
+# their payments.
 
 
-def from_the_start(model, value):
-    """The mean of `value` over the first states."""
-    results = [value(state) for state in model.starts()]
-    return [sum(column) / len(results) for column in zip(*results, strict=True)]
+class Steps(NamedTuple):
+    """Every step from every state: where it leads to `[S 16, S]`, and its mean rewards."""
+
+    probability: sparse.csr_array
+    reward: np.ndarray
+    is_start: np.ndarray
 
 
-def first_best(scores):
-    best = max(scores.values())
-    return next(joint for joint in JOINT_ACTIONS if scores[joint] >= best - TIE)
-
-
-def gains(utility, joint):
-    """What each agent would gain by its best deviation; `utility` is by joint action."""
-    one, two = joint
-    best_one = max(utility[other, two][0] for other in range(4))
-    best_two = max(utility[one, other][1] for other in range(4))
-    return best_one - utility[joint][0], best_two - utility[joint][1]
+@functools.cache
+def all_steps(model):
+    states = model.states()
+    number = {state: place for place, state in enumerate(states)}
+    rows, columns, probabilities, rewards = [], [], [], []
+    for row, (state, joint) in enumerate(itertools.product(states, JOINT_ACTIONS)):
+        for probability, reward, after in model.step(state, joint):
+            rows.append(row)
+            columns.append(number[after])
+            probabilities.append(probability)
+            rewards.append(reward)
+    shape = (len(states) * len(JOINT_ACTIONS), len(states))
+    each = sparse.csr_array((probabilities, (rows, np.arange(len(rows)))))
+    return Steps(
+        sparse.csr_array((probabilities, (rows, columns)), shape),
+        (each @ np.array(rewards)).reshape(len(states), len(JOINT_ACTIONS), 2),
+        np.isin(np.arange(len(states)), [number[state] for state in model.starts()]),
+    )
 
 
 def solve(model, steps, decide, discount=1.0):
     """(reward, reward, payment, payment) expected in an episode, undiscounted.
 
-    `decide` says (joint action, payments) in a state, given it and what follows each joint action,
-    discounted.
+    `decide` says (joint actions `[S]`, payments `[S, 2]`), given what follows each joint action,
+    discounted, `[S, 16, 4]`.
     """
+    table = all_steps(model)
+    everywhere = np.arange(len(table.reward))
 
-    @functools.cache
-    def choice(state, left):
-        def later(after):
-            return value(after, left - 1, discount)
+    def follows(value, discount):
+        later = (table.probability @ value).reshape(*table.reward.shape[:2], 4)
+        return discount * later + np.pad(table.reward, ((0, 0), (0, 0), (0, 2)))
 
-        return decide(
-            state,
-            {joint: expected(model, state, joint, later, discount) for joint in JOINT_ACTIONS},
-        )
-
-    @functools.cache
-    def value(state, left, discount):
-        if left == 0:
-            return (0.0, 0.0, 0.0, 0.0)
-
-        def later(after):
-            return value(after, left - 1, discount)
-
-        joint, payments = choice(state, left)
-        rewards_and_payments = expected(model, state, joint, later, discount)
-        return tuple(
-            to_come + now
-            for to_come, now in zip(rewards_and_payments, (0.0, 0.0, *payments), strict=True)
-        )
-
-    return from_the_start(model, lambda state: value(state, steps, 1.0))
+    decisive = undiscounted = np.zeros((len(everywhere), 4))
+    for _ in range(steps):
+        following = follows(decisive, discount)
+        joint, payments = decide(following)
+        now = np.pad(payments, ((0, 0), (2, 0)))
+        decisive = following[everywhere, joint] + now
+        undiscounted = follows(undiscounted, 1.0)[everywhere, joint] + now
+    return undiscounted[table.is_start].mean(axis=0)
 
 
-def most_welfare(state, follows):
-    del state
-    return first_best({joint: sum(sums[:2]) for joint, sums in follows.items()}), (0.0, 0.0)
+def first_best(scores):
+    """`[S]`, of scores `[S, 16]`."""
+    return np.argmax(scores >= scores.max(axis=1, keepdims=True) - TIE, axis=1)
 
 
 def utilities(follows):
-    """Rewards and payments of the two agents, by joint action."""
-    return {joint: (sums[0] + sums[2], sums[1] + sums[3]) for joint, sums in follows.items()}
+    """Rewards and payments of the two agents, `[S, 16, 2]`."""
+    return follows[..., :2] + follows[..., 2:]
 
 
-def selfish(state, follows):
+def gains(utility):
+    """What each agent would gain by its best deviation, `[S, 16, 2]`."""
+    gain = np.empty_like(utility)
+    for number, (one, two) in enumerate(JOINT_ACTIONS):
+        others_of_one = [JOINT_ACTIONS.index((other, two)) for other in range(4)]
+        others_of_two = [JOINT_ACTIONS.index((one, other)) for other in range(4)]
+        gain[:, number, 0] = utility[:, others_of_one, 0].max(axis=1) - utility[:, number, 0]
+        gain[:, number, 1] = utility[:, others_of_two, 1].max(axis=1) - utility[:, number, 1]
+    return gain
+
+
+def most_welfare(follows):
+    return first_best(follows[..., :2].sum(axis=-1)), np.zeros((len(follows), 2))
+
+
+def selfish(follows):
     """The first joint action from which nobody gains by deviating."""
-    del state
-    utility = utilities(follows)
-    return first_best({joint: -sum(gains(utility, joint)) for joint in follows}), (0.0, 0.0)
+    return first_best(-gains(utilities(follows)).sum(axis=-1)), np.zeros((len(follows), 2))
 
 
 def least_payment(alpha):
-    def decide(state, follows):
-        del state
-        utility = utilities(follows)
-        prices = {joint: gains(utility, joint) for joint in follows}
-        scores = {
-            joint: sum(sums[:2]) - alpha * (sum(sums[2:]) + sum(prices[joint]))
-            for joint, sums in follows.items()
-        }
-        joint = first_best(scores)
-        return joint, prices[joint]
+    def decide(follows):
+        prices = gains(utilities(follows))
+        paid = follows[..., 2:] + prices
+        joint = first_best((follows[..., :2] - alpha * paid).sum(axis=-1))
+        return joint, prices[np.arange(len(follows)), joint]
 
     return decide
 
 
-def given(policy, payments):
-    """Always `policy(state)`; what each agent is paid for each action is `payments(state)`."""
-
-    def decide(state, follows):
-        del follows
-        joint, offers = policy(state), payments(state)
-        return joint, [offers[agent][joint[agent]] for agent in (0, 1)]
-
-    return decide
+def given(actions, payments):
+    """Always `actions` `[S, 2]`; what they are paid is `payments` `[S, 2]`."""
+    return lambda follows: (4 * actions[:, 0] + actions[:, 1], payments)
 
 
-def respond(agent, policy, payments):
-    """As `given`, but `agent` takes whatever action is best for it."""
+def respond(agent, actions, payments):
+    """As `given`, but `agent` takes what is best for it; `payments` `[S, 2, 4]` are by action."""
 
-    def decide(state, follows):
-        joint, offers, utility = list(policy(state)), payments(state), utilities(follows)
-
-        def worth(action):
-            joint[agent] = action
-            return utility[tuple(joint)][agent] + offers[agent][action]
-
-        joint[agent] = max(range(4), key=worth)
-        return tuple(joint), [offers[one][joint[one]] for one in (0, 1)]
+    def decide(follows):
+        everywhere = np.arange(len(actions))
+        choices = np.repeat(actions[:, None], 4, axis=1)
+        choices[:, :, agent] = np.arange(4)
+        joint = 4 * choices[..., 0] + choices[..., 1]  # [S, 4], by the agent's action
+        worth = utilities(follows)[everywhere[:, None], joint, agent] + payments[:, agent]
+        best = worth.argmax(axis=1)
+        paid = np.zeros((len(actions), 2))
+        paid[:, agent] = payments[everywhere, agent, best]
+        return joint[everywhere, best], paid
 
     return decide

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -10,18 +11,15 @@ import numpy as np
 import pytest
 from oracles import random_tree
 
-from jaxparl import launch
+from jaxparl import startup
 from jaxparl.contracts import minimal_contract
 from jaxparl.equilibrium import Equilibrium, backward_induction
 from jaxparl.types import Contract, TabularGame
 
-# Many tests run the same programs: one of them compiles, the others read what it left.
-_COMPILED = tempfile.TemporaryDirectory(prefix="jaxparl-tests-")
-jax.config.update("jax_compilation_cache_dir", _COMPILED.name)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-# Devices as on the command line; it comes before what imports gymnax.
-launch.start([])
-
+# Compiled programs are kept between runs of the suite, and shared with the processes that tests
+# start. Devices are those of the command line; this comes before what imports gymnax.
+os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
+startup.start([])
 
 _TOLD = pytest.StashKey[list[str]]()
 

@@ -1,8 +1,8 @@
 """What the tests and the benchmark of the exact solutions share.
 
-A slow solver in NumPy and HiGHS that shares no code with the package, games to solve, and the
+A slow solver in NumPy and HiGHS that shares no code with the package, tables to solve, and the
 measurement of Theorem 3.4. The oracle is float64; the tables are rounded to float32, so that both
-solvers are given the same game.
+solvers get the same numbers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from scipy.optimize import linprog
 
 from jaxparl.contracts import expected_payment
-from jaxparl.tabular import PrincipalChoice, best_choice, least_contracts, over_states
-from jaxparl.tabular import truncated_q as truncated_q_of_state
+from jaxparl.equilibrium.tabular import PrincipalChoice, best_choice, least_contracts, over_states
+from jaxparl.equilibrium.tabular import truncated_q as truncated_q_of_state
 from jaxparl.types import TabularGame
 
 
@@ -46,11 +46,11 @@ def least_payment(q_truncated, outcome_probs, action):
     return result.x
 
 
-def solve_by_backward_induction(game: TabularGame, horizon: int) -> OracleSolution:
+def solve_by_backward_induction(table: TabularGame, horizon: int) -> OracleSolution:
     """The subgame-perfect equilibrium, one state and one linear program at a time."""
-    reward, principal_reward, probs, successor, successor_probs, discount = (
-        np.asarray(table, np.int64 if table is game.successor else np.float64)
-        for table in vars(game).values()
+    reward, principal_reward, probs, successor, successor_probs, gamma = (
+        np.asarray(array, np.int64 if array is table.successor else np.float64)
+        for array in vars(table).values()
     )
     states, _, outcomes = probs.shape
     solution = OracleSolution(
@@ -61,7 +61,7 @@ def solve_by_backward_induction(game: TabularGame, horizon: int) -> OracleSoluti
     )
     for t in reversed(range(horizon)):
         for s in range(states):
-            weight = discount * successor_probs[s]
+            weight = gamma * successor_probs[s]
             agent_next = (weight * solution.agent_value[t + 1][successor[s]]).sum(-1)
             principal_next = (weight * solution.principal_value[t + 1][successor[s]]).sum(-1)
             q_truncated = reward[s] + probs[s] @ agent_next
@@ -88,10 +88,10 @@ def largest_error(solution, oracle: OracleSolution) -> float:
     return float(max(agent, principal))
 
 
-# --- Games ------------------------------------------------------------------------------------
+# --- Tables -----------------------------------------------------------------------------------
 
 
-def figure_one_game() -> TabularGame:
+def figure_one_table() -> TabularGame:
     """The paper's Figure 1: s0, then sL or sR by the outcome, then the end (T = 2)."""
     return TabularGame(
         agent_reward=np.array([[-0.8, 0.0]] * 3, np.float32),
@@ -106,7 +106,7 @@ def figure_one_game() -> TabularGame:
 def random_tree(rng: np.random.Generator, depth: int) -> TabularGame:
     """The paper's Section 5 tree, in heap order: outcome `o` leads from `i` to `2 i + 1 + o`.
 
-    The `2^depth - 1` decision states are states; what lies below the last row is the end.
+    The `2^depth - 1` decision states are states; what follows the last row is the end.
     """
     states = 2**depth - 1
     successor = (2 * np.arange(states)[:, None] + 1 + np.arange(2))[..., None]
@@ -124,15 +124,16 @@ def random_tree(rng: np.random.Generator, depth: int) -> TabularGame:
     )
 
 
-def random_game(
+def random_table(
     rng: np.random.Generator,
     states: int,
     actions: int,
     outcomes: int,
-    discount: float = 1.0,
+    *,
+    gamma: float = 1.0,
     is_observed: bool = False,
 ) -> TabularGame:
-    """A game with random rewards, outcomes, up to three successors and some chance of ending.
+    """Random rewards, outcome rows, up to three successors and some chance of ending.
 
     Where `is_observed`, the outcome is the action itself and `outcomes` must equal `actions`.
     """
@@ -147,45 +148,46 @@ def random_game(
         outcome_probs=outcome_probs.astype(np.float32),
         successor=rng.integers(0, states, shape, dtype=np.int32),
         successor_probs=(rng.dirichlet(np.ones(3), shape[:2]) * (1 - ends)).astype(np.float32),
-        discount=np.float32(discount),
+        discount=np.float32(gamma),
     )
 
 
-def stack(games: list[TabularGame]) -> TabularGame:
-    """Games of one shape as one, with a leading axis to `vmap` over."""
-    return jax.tree.map(lambda *tables: np.stack(tables), *games)
+def stack(tables: list[TabularGame]) -> TabularGame:
+    """Tables of one shape as one, with a leading axis to `vmap` over."""
+    return jax.tree.map(lambda *arrays: np.stack(arrays), *tables)
 
 
 # --- Theorem 3.4: is an iteration a contraction of the principal's Q? -------------------------
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def principal_backups(game: TabularGame, count: int, q_truncated=None):
+def principal_backups(table: TabularGame, count: int, q_truncated=None):
     """The sup-norm change `[count]` of contractual Q in successive backups, from zero.
 
     The agent's response is fixed where its truncated Q `[S, A]` is given: then this is value
-    iteration of the principal's MDP. Otherwise the agent backs up in lockstep with the principal.
+    iteration of the principal's MDP. Otherwise both players back up at the same time.
     """
 
     def step(carry, _):
         agent_value, before = carry
         q_now = q_truncated
         if q_now is None:
-            q_now = over_states(truncated_q_of_state, game, None)(agent_value)
-        contracts = over_states(least_contracts, game, 0)(q_now)
-        choice = over_states(best_choice, game, 0, None)(contracts, before.value)
-        utility = q_now + jax.vmap(expected_payment)(choice.payments, game.outcome_probs)  # Over S.
+            q_now = over_states(truncated_q_of_state, table, None)(agent_value)
+        contracts = over_states(least_contracts, table, 0)(q_now)
+        choice = over_states(best_choice, table, 0, None)(contracts, before.value)
+        paid = jax.vmap(expected_payment)(choice.payments, table.outcome_probs)  # Over S.
+        utility = q_now + paid
         agent_value = jnp.take_along_axis(utility, choice.action[:, None], axis=1)[:, 0]
         comparable = choice.implementable & before.implementable
         change = jnp.max(jnp.abs(choice.q - before.q), where=comparable, initial=0.0)
         return (agent_value, choice), change
 
-    states, actions = game.agent_reward.shape
+    states, actions = table.agent_reward.shape
     nothing = PrincipalChoice(
         q=jnp.zeros((states, actions)),
         implementable=jnp.ones((states, actions), bool),
         action=jnp.zeros(states, jnp.int32),
-        payments=jnp.zeros(game.principal_reward.shape),
+        payments=jnp.zeros(table.principal_reward.shape),
         value=jnp.zeros(states),
     )
     return jax.lax.scan(step, (jnp.zeros(states), nothing), None, length=count)[1]

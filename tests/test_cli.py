@@ -1,45 +1,30 @@
-"""The command line: bad input costs one line and nothing else; a run leaves a whole folder."""
+"""The command line: bad input costs one line and nothing else; a run leaves a complete folder."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from command_line import EVALUATIONS, SMALL_TREE, fails, finished, train
 
-from jaxparl import cli, selection, training
-from jaxparl.checkpoint import load_weights
+from jaxparl import cli
 from jaxparl.config import Config
-
-TINY = (
-    *("--depth", "3", "--iterations", "400", "--evaluation-interval", "200"),
-    *("--replay-capacity", "1600", "--hidden-sizes", "16", "16"),
-)
-
-
-def fails(capsys, *arguments: str) -> str:
-    """Runs the command line on bad input; returns what it says."""
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["train", *arguments])
-    assert stop.value.code == 2
-    shown = capsys.readouterr()
-    assert "Traceback" not in shown.out + shown.err
-    return shown.out + shown.err
+from jaxparl.envs import REGISTRY
+from jaxparl.experiment import stage
+from jaxparl.experiment.checkpoint import load_weights
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
-        (["go_fish"], "unknown environment 'go_fish'; there is: game_tree"),
-        (["game_tree", "--colour", "red"], "--colour"),
         (["game_tree", "--depth", "0"], "depth must be between 1 and 16, not 0"),
         (["game_tree", "--depth", "40"], "depth must be between 1 and 16, not 40"),
         (["game_tree", "--depth", "deep"], "deep"),
@@ -47,7 +32,6 @@ def fails(capsys, *arguments: str) -> str:
         (["game_tree", "--nudge", "nan"], "nudge must be >= 0, not nan"),
         (["game_tree", "--outcome-probs", "0.9", "0.2", "0.1", "0.9"], "must sum to 1"),
         (["game_tree", "--outcome-probs", "nan", "0.1", "0.1", "0.9"], "must be finite"),
-        (["game_tree", "--preset", "figure99"], "no preset 'figure99'"),
         (["game_tree", "--seeds", "5:2"], "--seeds must be A:B with 0 <= A < B"),
         (["game_tree", "--games", "three"], "--games must be A:B"),
         (["game_tree", "--iterations", "1001"], "iterations must be a multiple of"),
@@ -62,51 +46,145 @@ def fails(capsys, *arguments: str) -> str:
         (["game_tree", "--max-gradient-norm", "0"], "max_gradient_norm must be > 0"),
         (["game_tree", "--priority-exponent", "-1"], "priority_exponent must be between 0 and 1"),
         (["game_tree", "--priority-floor", "0"], "priority_floor must be > 0"),
-        (["game_tree", "--grid-size", "3"], "--grid-size"),
         (["game_tree", "--validate"], "validation needs several agents"),
-        (["coin_game", "--depth", "3"], "--depth"),
         (["coin_game", "--grid-size", "1"], "grid_size must be between 2 and 15, not 1"),
         (["coin_game", "--num-agents", "9", "--grid-size", "3"], "num_agents must be between"),
         (["coin_game", "--shared-coin", "nobody"], "nobody"),
+        (["game_tree", "--shard", "0/2"], "--shard needs --out"),
+        (["game_tree", "--distributed", "h:1,0/1"], "--distributed needs --out"),
+        (["game_tree", "--preset"], "--preset"),
     ],
 )
 def test_bad_input_gets_one_clear_message_and_code_2(
-    arguments, says, capsys, tmp_path, monkeypatch
+    arguments, message, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    shown = " ".join(fails(capsys, *arguments).replace("│", " ").split())
-    assert says in shown
+    assert message in fails(capsys, "train", *arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fly"], "unknown command 'fly'; there is: train, plan, merge, help"),
+        (["game_tree"], "unknown command 'game_tree'; there is: train, plan, merge, help"),
+        (["train", "go_fish"], "unknown environment 'go_fish'; there is: game_tree, coin_game"),
+        (["plan", "go_fish"], "unknown environment 'go_fish'; there is: game_tree, coin_game"),
+        (["train", "--seeds", "0:2"], "name a game before its options, one of: game_tree, coin_"),
+        (["train", "game_tree", "--preset", "figure99"], "no preset 'figure99'; it has: quick, "),
+        (["train", "game_tree", "--grid-size", "3"], "game_tree has no option --grid-size; "),
+        (["train", "coin_game", "--depth=3"], "coin_game has no option --depth; "),
+        (["train", "game_tree", "--colour", "red"], "it has: --preset, --games, --seeds, "),
+        (["plan", "game_tree", "--seed", "0:2"], "did you mean --seeds? It has: --preset, "),
+        (["train", "game_tree", "16"], "unexpected argument '16'"),
+        (["plan", "coin_game", "--principal", "runs/1"], "plan reads no --principal"),
+    ],
+)
+def test_what_is_unknown_is_named_in_one_line_with_all_that_there_is(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+    assert message in shown.err
+
+
+def help_of(*arguments: str) -> str:
+    """What is printed on a terminal of 80 columns."""
+    printed = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        pytest.raises(SystemExit) as stop,
+    ):
+        patch.setenv("COLUMNS", "80")
+        cli.main(arguments)
+    assert stop.value.code == 0
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("train", "--help"), ("plan", "--help")])
+def test_the_first_helps_fit_on_a_small_screen(arguments):
+    lines = help_of(*arguments).splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+
+
+def test_jaxparl_alone_prints_its_help_and_teaches_where_to_go_on():
+    overview = help_of()
+    assert overview == help_of("--help") == help_of("-h") == help_of("help")
+    assert overview.startswith("usage: jaxparl ")
+    for text in ("train", "plan", "merge", "train.py", "jaxparl train --help"):
+        assert text in overview
+
+
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_the_help_of_a_command_has_a_line_for_every_preset(command):
+    shown = help_of(command)
+    assert shown == help_of(command, "--help")
+    assert shown.startswith(f"usage: jaxparl {command} ")
+    words = " ".join(shown.split())
+    for name, entry in REGISTRY.items():
+        assert f"{name}: {entry.summary}" in words
+        for preset, described in entry.presets.items():
+            assert f" {preset} {described.summary} " in words
+            assert any(line.split()[:1] == [preset] for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("command", ["train", "plan"])
+@pytest.mark.parametrize("game", ["game_tree", "coin_game"])
+def test_the_help_of_a_game_has_all_of_its_options(command, game):
+    shown = help_of(command, game, "--help")
+    assert shown.startswith(f"usage: jaxparl {command} {game} ")
+    assert "train.py" not in shown
+    options = {word for word in shown.replace(",", " ").split() if word.startswith("--")}
+    assert {"--preset", "--seeds", "--iterations", "--nudge", "--validate"} <= options
+    assert ("--depth" in options) == (game == "game_tree")
+    words = " ".join(shown.split())
+    assert all(preset.summary in words for preset in REGISTRY[game].presets.values())
+    (other,) = set(REGISTRY) - {game}
+    assert f"{other}:" not in shown
+
+
+def test_the_help_of_a_game_shows_the_defaults_of_a_preset():
+    shown = " ".join(help_of("train", "coin_game", "--preset", "figure2", "--help").split())
+    assert "(default: 1000000)" in shown
+    assert "(default: figure2)" in shown
+
+
+@pytest.mark.parametrize("game", ["game_tree", "coin_game"])
+def test_a_preset_supplies_defaults_and_options_beside_it_win(game):
+    for name, preset in REGISTRY[game].presets.items():
+        job = cli.parse([game, "--preset", name])
+        assert (job.settings, job.config) == (preset.settings, preset.config)
+        assert (job.options.games, job.options.seeds) == (preset.games, preset.seeds)
+        assert job.options.validate == preset.validate
+        job = cli.parse([game, "--seeds", "7:9", "--preset", name, "--nudge=0.5", "--no-validate"])
+        assert job.options.seeds == "7:9"
+        assert not job.options.validate
+        hyper_params = dataclasses.replace(preset.config.hyper_params, nudge=0.5)
+        assert job.config == dataclasses.replace(preset.config, hyper_params=hyper_params)
 
 
 def test_a_folder_that_holds_something_is_left_as_it_is(capsys, tmp_path):
     (tmp_path / "thesis.txt").write_text("five years of work")
-    shown = fails(capsys, "game_tree", "--out", str(tmp_path))
-    assert "is not empty" in shown
+    assert "is not empty" in fails(capsys, "train", "game_tree", "--out", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_place_that_cannot_be_written_to_is_known_before_training(capsys, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "file" in fails(capsys, "game_tree", "--out", str(tmp_path / "file" / "run"))
+    nested = str(tmp_path / "file" / "run")
+    assert "file" in fails(capsys, "train", "game_tree", "--out", nested)
     # Nobody can make a folder here, whoever runs the tests.
-    assert "/proc" in fails(capsys, "game_tree", "--out", "/proc/jaxparl")
+    assert "/proc" in fails(capsys, "train", "game_tree", "--out", "/proc/jaxparl")
 
 
-@given(st.text(max_size=8))
-def test_a_range_is_read_or_refused(text):
-    try:
-        found = selection._range("seeds", text)
-    except ValueError as error:
-        assert "--seeds must be A:B" in str(error)
-    else:
-        assert len(found) > 0
-        assert found.start >= 0
-
-
-def test_a_run_leaves_a_whole_folder(tmp_path, capsys):
+def test_a_run_leaves_a_complete_folder(tmp_path, capsys):
     folder = tmp_path / "run"
-    cli.main(["train", "game_tree", *TINY, "--out", str(folder)])
+    assert train(folder, *SMALL_TREE) == 0
     shown = capsys.readouterr().out
     assert "iterations/s" in shown
     assert "left" in shown
@@ -115,105 +193,63 @@ def test_a_run_leaves_a_whole_folder(tmp_path, capsys):
         ".lock", "config.json", "metrics.csv", "metrics.npz", "summary.json", "figure.png",
         "checkpoints",
     }  # fmt: skip
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["final"]
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["depth"] == 3
-    assert config["config"]["rates"]["nudge"] == Config().rates.nudge
-    assert {"jax", "jaxlib", "python"} <= set(config["versions"])
+    assert config["config"]["hyper_params"]["nudge"] == Config().hyper_params.nudge
     arrays = np.load(folder / "metrics.npz")
-    assert arrays["utility_ratio"].shape == (4, 2)
-    summary = json.loads((folder / "summary.json").read_text())
-    ratio = summary["utility_ratio"]
+    assert arrays["utility_ratio"].shape == (2, EVALUATIONS)
+    ratio = json.loads((folder / "summary.json").read_text())["utility_ratio"]
     np.testing.assert_allclose(ratio["per_run"], arrays["utility_ratio"][:, -1])
     np.testing.assert_allclose(ratio["mean"], np.mean(ratio["per_run"]))
     assert ratio["ci_low"] <= ratio["mean"] <= ratio["ci_high"]
     with (folder / "metrics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 4 * 2
+    assert len(rows) == 2 * EVALUATIONS
     csv_last = [float(row["utility_ratio"]) for row in rows if row["iteration"] == "400"]
     np.testing.assert_allclose(csv_last, ratio["per_run"], rtol=1e-6)
     weights = load_weights(folder / "checkpoints" / "final")
-    assert weights.agent["params"]["Embed_0"]["embedding"].shape == (4, 7, 16)
+    assert weights.agent["params"]["Embed_0"]["embedding"].shape == (2, 7, 16)
 
 
-def test_a_run_that_diverges_is_stopped_and_named(tmp_path, capsys, monkeypatch):
-    learn = training.learn
+def diverge(monkeypatch: pytest.MonkeyPatch, rows: list[int]) -> None:
+    """Lets the principals of some runs diverge after 300 iterations."""
+    run = stage.sweep.run
 
-    def diverge(*arguments):
-        state, losses = learn(*arguments)
-        is_late = arguments[-1] == 1
-        loss = jnp.where(is_late, jnp.nan, losses.principal)
-        return state, dataclasses.replace(losses, principal=loss)
+    def diverging(*arguments):
+        for progress in run(*arguments):
+            metrics = progress.metrics
+            if progress.evaluations > 3:
+                loss = np.array(metrics.principal_loss)
+                loss[rows] = np.nan
+                metrics = dataclasses.replace(metrics, principal_loss=loss)
+            yield progress._replace(metrics=metrics)
 
-    monkeypatch.setattr(training, "learn", diverge)
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["train", "game_tree", *TINY, "--seeds", "3:5", "--out", str(tmp_path / "run")])
-    assert stop.value.code == 1
-    says = capsys.readouterr().err
-    assert "game 0 seed 3 has diverged: principal_loss is nan at iteration 400" in says
+    monkeypatch.setattr(stage.sweep, "run", diverging)
+
+
+def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path, capsys, monkeypatch):
+    diverge(monkeypatch, [1])
+    assert train(tmp_path / "run", *SMALL_TREE) == 0
+    message = capsys.readouterr().err
+    assert "game 0 seed 1 has diverged: principal_loss is nan at iteration 400" in message
+    assert "seed 0 has diverged" not in message
+    curves = np.load(tmp_path / "run" / "metrics.npz")
+    assert np.isnan(curves["utility_ratio"][1, -1])
+    whole = np.load(finished(*SMALL_TREE) / "metrics.npz")
+    np.testing.assert_array_equal(curves["utility_ratio"][0], whole["utility_ratio"][0])
+    np.testing.assert_array_equal(curves["utility_ratio"][1, :-1], whole["utility_ratio"][1, :-1])
+
+
+def test_where_every_run_diverges_training_stops_and_what_was_found_is_kept(
+    tmp_path, capsys, monkeypatch
+):
+    diverge(monkeypatch, [0, 1])
+    assert train(tmp_path / "run", *SMALL_TREE) == 1
+    assert "error: every run has diverged" in capsys.readouterr().err
     with (tmp_path / "run" / "metrics.csv").open() as stream:
-        assert len(list(csv.DictReader(stream))) == 4 * 2, "what was found so far is kept"
-
-
-@pytest.mark.parametrize("num_agents", [2, 3])
-def test_a_game_of_several_agents_runs_from_the_same_command(num_agents, tmp_path, capsys):
-    folder = tmp_path / "run"
-    cli.main([
-        "train", "coin_game", "--grid-size", "2", "--max-steps-in-episode", "4",
-        *("--num-agents", str(num_agents), "--seeds", "0:2", *TINY[2:], "--out", str(folder)),
-        "--validate" if num_agents == 2 else "--no-validate",
-    ])  # fmt: skip
-    shown = capsys.readouterr().out
-    if num_agents == 2:
-        validated = json.loads((folder / "validation.json").read_text())
-        followed = validated["principal"]["follow_share"]
-        assert len(followed["per_run"]) == 2
-        assert 0 < followed["mean"] < 1
-        assert validated["cooperative"]["payment_share"]["mean"] == pytest.approx(1.0)
-        assert validated["selfish"]["payment"]["mean"] == 0
-        with (folder / "validation.csv").open() as stream:
-            rows = list(csv.DictReader(stream))
-        assert len(rows) == 6 * 2 * 2
-        assert rows[0]["scheme"] == "principal"
-        assert (folder / "validation.png").exists()
-        assert (folder / "validation.gif").exists()
-        saved_principals_are_validated_again(folder, tmp_path, capsys)
-    assert "welfare" in shown
-    assert ("to gain" in shown) == (num_agents == 2)  # three agents have no exact side
-    welfare = json.loads((folder / "summary.json").read_text())["welfare"]
-    assert len(welfare["per_run"]) == 2
-    assert (folder / "figure.png").exists()
-    assert (folder / "episode.gif").exists()
-
-
-def saved_principals_are_validated_again(folder: Path, tmp_path: Path, capsys) -> None:
-    """To the bit as in the run that trained them; and never in another game."""
-    game = ("coin_game", "--max-steps-in-episode", "4", *TINY[2:], "--principal", str(folder))
-    again = tmp_path / "again"
-    cli.main(["train", *game, "--grid-size", "2", "--out", str(again)])
-    before, after = (np.load(path / "validation.npz") for path in (folder, again))
-    for name in before:
-        np.testing.assert_array_equal(before[name], after[name])
-    assert not (again / "metrics.npz").exists()
-    for change, says in (
-        (("--grid-size", "3"), "are of another game: settings.grid_size was 2, not 3"),
-        (
-            ("--grid-size", "2", "--view", "board"),
-            'are of another game: settings.view was "centred", not',
-        ),
-        (("--grid-size", "2", "--hidden-sizes", "8"), "not of this game, or has other networks"),
-    ):
-        assert says in " ".join(fails(capsys, *game, *change).split())
-
-
-def test_help_teaches_without_training(capsys):
-    cli.main([])
-    overview = capsys.readouterr().out
-    assert "game_tree" in overview
-    assert "figure3" in overview
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["train", "game_tree", "--help"])
-    assert stop.value.code == 0
-    assert "--nudge" in capsys.readouterr().out
+        assert len(list(csv.DictReader(stream))) == 2 * EVALUATIONS
+    assert not (tmp_path / "run" / "summary.json").exists()
 
 
 def test_train_py_runs_from_the_root():

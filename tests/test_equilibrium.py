@@ -1,4 +1,4 @@
-"""Exact solutions: by hand, against a slow oracle, and by the theorems of the paper."""
+"""Exact solutions with a horizon: by hand, against a slow oracle, and by the paper's theorems."""
 
 import dataclasses
 from typing import NamedTuple
@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 from oracles import (
-    figure_one_game,
+    figure_one_table,
     largest_error,
-    random_game,
+    random_table,
     random_tree,
     solve_by_backward_induction,
     stack,
@@ -25,15 +25,19 @@ from jaxparl.equilibrium import (
 )
 
 
-def solve(games, horizon):
-    return jax.vmap(lambda game: backward_induction(game, horizon))(games)  # Over the games.
+def solve(tables, horizon):
+    return jax.vmap(lambda table: backward_induction(table, horizon))(tables)  # Over the tables.
 
 
-def respond(games, horizon, contracts, recommended):
-    # Over the games.
-    return jax.vmap(lambda *given: best_response(given[0], horizon, *given[1:]))(
-        games, contracts, recommended
+def respond(tables, horizon, contracts, recommended):
+    # Over the tables.
+    return jax.vmap(lambda table, *given: best_response(table, horizon, *given))(
+        tables, contracts, recommended
     )
+
+
+def entry(stacked, i):
+    return jax.tree.map(lambda leaf: leaf[i], stacked)
 
 
 def assert_values_equal(solution, other, atol=1e-5):
@@ -42,27 +46,27 @@ def assert_values_equal(solution, other, atol=1e-5):
 
 
 class Solved(NamedTuple):
-    """Games of one shape, with a leading axis, and their equilibria."""
+    """Tables of one shape, with a leading axis, and their equilibria."""
 
-    games: TabularGame
+    tables: TabularGame
     horizon: int
     solution: Equilibrium
 
 
-# Two actions and two outcomes each have a closed form; the other shapes need the simplex. A shape
-# takes seconds to compile, so that the tests of random games share these.
+# Two outcomes have a closed form, as in the trees, and the other shape needs the simplex. A shape
+# takes seconds to compile, so the tests of random tables share these.
 @pytest.fixture(
     scope="module",
-    params=[(2, 2, 2), (3, 4, 2), (4, 4, 4), (6, 3, 4)],
+    params=[(3, 4, 2), (6, 4, 4)],
     ids="T{0[0]}-A{0[1]}-O{0[2]}".format,
 )
 def solved(request) -> Solved:
     horizon, actions, outcomes = request.param
-    rng = np.random.default_rng([horizon, actions, outcomes])
-    shape = (rng, 10, actions, outcomes)
-    first = random_game(*shape, 0.9, is_observed=actions == outcomes)
-    games = stack([first, random_game(*shape, 0.9), *(random_game(*shape) for _ in range(3))])
-    return Solved(games, horizon, solve(games, horizon))
+    shape = (np.random.default_rng([horizon, actions, outcomes]), 10, actions, outcomes)
+    first = random_table(*shape, gamma=0.9, is_observed=actions == outcomes)
+    discounted = random_table(*shape, gamma=0.9)
+    tables = stack([first, discounted, *(random_table(*shape) for _ in range(3))])
+    return Solved(tables, horizon, solve(tables, horizon))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +79,7 @@ def solved_trees() -> Solved:
 
 
 def test_the_game_of_figure_one_has_the_equilibrium_that_is_found_by_hand():
-    solution = backward_induction(figure_one_game(), 2)
+    solution = backward_induction(figure_one_table(), 2)
     # A step leaves the agent 0.9 x 1 - 0.8 and the principal 0.9 x (14/9 - 1). s0 comes first;
     # at t = 0 the game ends after sL and sR, which can only be reached at t = 1.
     np.testing.assert_array_equal(solution.action, 0)
@@ -85,12 +89,12 @@ def test_the_game_of_figure_one_has_the_equilibrium_that_is_found_by_hand():
 
 
 def test_the_game_of_figure_one_is_solved_in_three_iterations_from_any_contracts():
-    game = figure_one_game()
-    exact = np.asarray(backward_induction(game, 2).contract)
+    table = figure_one_table()
+    exact = np.asarray(backward_induction(table, 2).contract)
     starts = np.random.default_rng(0).uniform(0, 3, (200, 2, 3, 2)).astype(np.float32)
     starts[0] = exact
     # Over 200 starts.
-    result = jax.vmap(lambda start: meta_algorithm(game, 2, start))(starts)
+    result = jax.vmap(lambda start: meta_algorithm(table, 2, start))(starts)
     assert result.iterations.max() == 3
     np.testing.assert_allclose(result.equilibrium.contract, exact[None].repeat(200, 0))
     assert np.isfinite(result.principal_q_change).all()
@@ -104,37 +108,36 @@ def test_the_game_of_figure_one_is_solved_in_three_iterations_from_any_contracts
 
 
 def test_the_meta_algorithm_finds_the_equilibrium_in_one_iteration_more_than_steps(solved):
-    games, horizon, solution = solved
+    tables, horizon, solution = solved
     starts = np.random.default_rng(0).uniform(0, 3, solution.contract.shape).astype(np.float32)
-    # Over the games.
-    run = jax.vmap(lambda game, start: meta_algorithm(game, horizon, start))
-    result = run(games, starts)
+    # Over the tables.
+    run = jax.vmap(lambda table, start: meta_algorithm(table, horizon, start))
+    result = run(tables, starts)
     assert result.iterations.max() <= horizon + 1
     assert_values_equal(result.equilibrium, solution)
     assert result.principal_q_change.shape == (5, horizon + 1)
-    # What it found is final to the bit: from there one iteration confirms it.
-    assert run(games, result.equilibrium.contract).iterations.max() == 1
+    # The result is final to the bit: from there one iteration confirms it.
+    assert run(tables, result.equilibrium.contract).iterations.max() == 1
 
 
 def test_backward_induction_agrees_with_the_oracle_on_trees(solved_trees):
-    trees, depth, solutions = solved_trees
     for i in range(3):
-        tree, solution = jax.tree.map(lambda table, i=i: table[i], (trees, solutions))
-        assert largest_error(solution, solve_by_backward_induction(tree, depth)) < 1e-5
+        oracle = solve_by_backward_induction(entry(solved_trees.tables, i), solved_trees.horizon)
+        assert largest_error(entry(solved_trees.solution, i), oracle) < 1e-5
 
 
-def test_backward_induction_agrees_with_the_oracle_on_games(solved):
+def test_backward_induction_agrees_with_the_oracle_on_random_tables(solved):
     for i in (0, 1, 2):
-        game, solution = jax.tree.map(lambda table, i=i: table[i], (solved.games, solved.solution))
-        oracle = solve_by_backward_induction(game, solved.horizon)
+        solution = entry(solved.solution, i)
+        oracle = solve_by_backward_induction(entry(solved.tables, i), solved.horizon)
         assert largest_error(solution, oracle) < 1e-5
         np.testing.assert_array_equal(solution.action, oracle.action)
         np.testing.assert_allclose(solution.contract, oracle.contract, atol=1e-4)
 
 
 def test_nothing_follows_where_the_game_ends(solved):
-    nowhere = np.zeros_like(solved.games.successor_probs)
-    ending = solve(dataclasses.replace(solved.games, successor_probs=nowhere), solved.horizon)
+    nowhere = np.zeros_like(solved.tables.successor_probs)
+    ending = solve(dataclasses.replace(solved.tables, successor_probs=nowhere), solved.horizon)
     last = solved.solution.principal_value[:, -1:]
     np.testing.assert_array_equal(ending.principal_value, last.repeat(solved.horizon, axis=1))
 
@@ -143,8 +146,8 @@ def test_nothing_follows_where_the_game_ends(solved):
 
 
 def assert_response_is_the_solution(solved):
-    games, horizon, solution = solved
-    response = respond(games, horizon, solution.contract, solution.action)
+    tables, horizon, solution = solved
+    response = respond(tables, horizon, solution.contract, solution.action)
     np.testing.assert_array_equal(response.action, solution.action)
     assert_values_equal(response, solution)
 
@@ -158,45 +161,45 @@ def test_the_best_response_to_the_equilibrium_contracts_of_trees_is_the_equilibr
 
 
 def test_an_agent_that_is_paid_nothing_is_selfish():
-    game = random_tree(np.random.default_rng(0), 5)
+    table = random_tree(np.random.default_rng(0), 5)
     contracts, recommended = np.zeros((5, 31, 2), np.float32), np.ones((5, 31), int)
-    response = best_response(game, 5, contracts, recommended)
-    # Effort costs and nothing pays for it, so the best is to make none, ever.
+    response = best_response(table, 5, contracts, recommended)
+    # Effort costs the agent and no payment makes up for it, so it never makes any.
     np.testing.assert_array_equal(response.action, 0)
     np.testing.assert_array_equal(response.agent_value, 0)
-    by_hand = 0.1 * game.principal_reward[:, 1]
+    by_hand = 0.1 * table.principal_reward[:, 1]
     np.testing.assert_allclose(response.principal_value[-1], by_hand, rtol=1e-6)
 
 
 def test_no_recommendation_is_worth_more_to_the_agent_than_its_best_response():
     rng = np.random.default_rng(1)
-    game, horizon = random_game(rng, 30, 3, 3), 5
+    table, horizon = random_table(rng, 30, 3, 3), 5
     contracts = rng.uniform(0, 1, (horizon, 30, 3)).astype(np.float32)
     recommended = rng.integers(0, 3, (horizon, 30))
-    response = best_response(game, horizon, contracts, recommended)
+    response = best_response(table, horizon, contracts, recommended)
     value = np.zeros(30)
     for t in reversed(range(horizon)):
-        continuation = (game.successor_probs * value[game.successor]).sum(-1)
+        continuation = (table.successor_probs * value[table.successor]).sum(-1)
         by_outcome = contracts[t] + continuation
-        utility = game.agent_reward + (game.outcome_probs * by_outcome[:, None]).sum(-1)
+        utility = table.agent_reward + (table.outcome_probs * by_outcome[:, None]).sum(-1)
         value = utility[np.arange(30), recommended[t]]
         assert (response.agent_value[t] >= value - horizon * TIE_TOLERANCE).all()
     assert (response.action != recommended).any()
 
 
 def test_a_tie_goes_to_the_recommendation_and_a_loss_does_not():
-    game = figure_one_game()
+    table = figure_one_table()
     for action in (0, 1):
         fair = np.tile(np.float32([1, 0]), (2, 3, 1))
-        response = best_response(game, 2, fair, np.full((2, 3), action))
+        response = best_response(table, 2, fair, np.full((2, 3), action))
         np.testing.assert_array_equal(response.action, action)
     short = np.tile(np.float32([0.999, 0]), (2, 3, 1))
-    np.testing.assert_array_equal(best_response(game, 2, short, np.zeros((2, 3), int)).action, 1)
+    np.testing.assert_array_equal(best_response(table, 2, short, np.zeros((2, 3), int)).action, 1)
 
 
-def test_contracts_of_the_wrong_shape_are_refused():
-    game = figure_one_game()
+def test_contracts_of_the_wrong_shape_are_rejected():
+    table = figure_one_table()
     with pytest.raises(AssertionError):
-        meta_algorithm(game, 2, np.zeros((3, 2)))
+        meta_algorithm(table, 2, np.zeros((3, 2)))
     with pytest.raises(AssertionError):
-        best_response(game, 2, np.zeros((2, 3, 2)), np.zeros(3, int))
+        best_response(table, 2, np.zeros((2, 3, 2)), np.zeros(3, int))

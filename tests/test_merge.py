@@ -5,90 +5,120 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from command_line import (
+    SMALL_COIN_GAME,
+    SMALL_TREE,
+    assert_same_results,
+    edit_json,
+    fails,
+    finished,
+    train,
+)
 
 from jaxparl import cli
-from jaxparl.checkpoint import load_weights
+from jaxparl.experiment.checkpoint import load_weights, save_weights
+from jaxparl.learning.state import Weights
 
-SWEEP = (
-    *("game_tree", "--depth", "3", "--iterations", "200", "--evaluation-interval", "100"),
-    *("--replay-capacity", "1600", "--hidden-sizes", "16", "16", "--games", "0:1"),
-    *("--seeds", "0:3", "--sweep", "nudge=0.0,0.02"),
-)
+SWEEP = (*SMALL_TREE, "--seeds", "0:1", "--sweep", "nudge=0.0,0.01,0.02")
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory) -> Path:
-    """Six runs in four parts, so that the parts are not equally large."""
+    """Three runs in two parts, so that the parts are not equally large."""
     folder = tmp_path_factory.mktemp("parts")
-    for index in range(4):
-        cli.main(["train", *SWEEP, "--shard", f"{index}/4", "--out", str(folder)])
+    for index in range(2):
+        assert train(folder, *SWEEP, "--shard", f"{index}/2") == 0
     return folder
 
 
-def fails(capsys, *arguments: str) -> str:
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["merge", *arguments])
-    assert stop.value.code == 2
-    says = capsys.readouterr().err
-    assert "Traceback" not in says
-    return says
+def assert_same_weights(one: Path, other: Path) -> None:
+    weights = [vars(load_weights(path / "checkpoints" / "final")) for path in (one, other)]
+    jax.tree.map(np.testing.assert_array_equal, *weights)
 
 
 def test_the_parts_together_are_the_whole_to_the_bit(parts, tmp_path, capsys):
-    cli.main(["train", *SWEEP, "--out", str(tmp_path / "whole")])
-    cli.main(["merge", str(parts), "--out", str(tmp_path / "merged")])
-    assert f"merged: {tmp_path / 'merged'}" in capsys.readouterr().out
-    whole, merged = tmp_path / "whole", tmp_path / "merged"
-    assert (whole / "metrics.csv").read_bytes() == (merged / "metrics.csv").read_bytes()
-    arrays, others = np.load(whole / "metrics.npz"), np.load(merged / "metrics.npz")
-    assert arrays["nudge"].tolist() == [0.0, 0.0, 0.0, 0.02, 0.02, 0.02]
-    for name in arrays:
-        np.testing.assert_array_equal(arrays[name], others[name])
-    summaries = [json.loads((path / "summary.json").read_text()) for path in (whole, merged)]
-    for summary in summaries:
-        del summary["timing"]
-    assert summaries[0] == summaries[1]
-    weights = [vars(load_weights(path / "checkpoints" / "final")) for path in (whole, merged)]
-    jax.tree.map(np.testing.assert_array_equal, *weights)
-    assert (merged / "figure.png").exists()
+    whole, merged = finished(*SWEEP), tmp_path / "merged"
+    cli.main(["merge", str(parts), "--out", str(merged)])
+    assert f"merged: {merged}" in capsys.readouterr().out
+    assert_same_results(whole, merged)
+    assert_same_weights(whole, merged)
+    assert np.load(merged / "metrics.npz")["nudge"].tolist() == [0.0, 0.01, 0.02]
 
 
 def test_what_is_missing_is_named_and_nothing_is_written(parts, tmp_path, capsys):
     some = tmp_path / "some"
     shutil.copytree(parts, some)
-    shutil.rmtree(some / "shard-1-of-4")
-    (some / "shard-3-of-4" / "summary.json").unlink()
-    says = fails(capsys, str(some))
-    assert "lacks 3 of 6 runs" in says
-    assert "shard-1-of-4, shard-3-of-4 (not finished)" in says
-    assert "game 0 seed 2 nudge 0.0; game 0 seed 0 nudge 0.02; game 0 seed 2 nudge 0.02" in says
+    shutil.rmtree(some / "shard-1-of-2")
+    message = fails(capsys, "merge", str(some))
+    assert "lacks 1 of 3 runs, those of shard-1-of-2: game 0 seed 0 nudge 0.02" in message
+    (some / "shard-0-of-2" / "summary.json").unlink()
+    message = fails(capsys, "merge", str(some))
+    assert "lacks 3 of 3 runs" in message
+    assert "shard-0-of-2 (not finished), shard-1-of-2" in message
+    assert "game 0 seed 0 nudge 0.0; game 0 seed 0 nudge 0.01; game 0 seed 0 nudge" in message
     assert not (some / "merged").exists()
 
 
 def test_parts_of_different_sweeps_are_refused(parts, tmp_path, capsys):
     mixed = tmp_path / "mixed"
     shutil.copytree(parts, mixed)
-    path = mixed / "shard-2-of-4" / "config.json"
+    path = mixed / "shard-1-of-2" / "config.json"
     config = json.loads(path.read_text())
-    config["config"]["rates"]["alpha"] = 0.5
+    config["config"]["hyper_params"]["alpha"] = 0.5
     path.write_text(json.dumps(config))
-    says = fails(capsys, str(mixed))
-    assert "shard-2-of-4 and shard-0-of-4 are parts of different sweeps" in says
-    assert "config.rates.alpha was 1.0, not 0.5" in says
+    message = fails(capsys, "merge", str(mixed))
+    assert "shard-1-of-2 and shard-0-of-2 are parts of different sweeps" in message
+    assert "config.hyper_params.alpha was 1.0, not 0.5" in message
     assert not (mixed / "merged").exists()
 
 
+def test_parts_of_an_older_version_are_left_to_it(parts, tmp_path, capsys):
+    old = tmp_path / "old"
+    shutil.copytree(parts, old)
+    edit_json(old / "shard-1-of-2" / "config.json", format=1, versions={"jaxparl": "0.1.0"})
+    message = fails(capsys, "merge", str(old))
+    assert f"{old / 'shard-1-of-2'} was written by jaxparl 0.1.0" in message
+    assert "merge it with the version that wrote it" in message
+    assert not (old / "merged").exists()
+
+
 def test_a_folder_without_parts_is_refused(tmp_path, capsys):
-    assert "no parts in" in fails(capsys, str(tmp_path))
+    assert "no parts in" in fails(capsys, "merge", str(tmp_path))
 
 
-def test_a_part_needs_a_place_that_is_everyones(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit):
-        cli.main(["train", *SWEEP, "--shard", "0/2"])
-    assert "--shard needs --out" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+def write_part(whole: Path, path: Path, index: int) -> None:
+    """Makes of a validated run of two seeds the part that has trained one of them."""
+    path.mkdir(parents=True)
+    config: dict[str, Any] = json.loads((whole / "config.json").read_text())
+    content = {**config, "runs": [config["runs"][index]], "shard": [index, 2]}
+    (path / "config.json").write_text(json.dumps(content))
+    weights = vars(load_weights(whole / "checkpoints" / "final"))
+    own = jax.tree.map(lambda leaf: leaf[index : index + 1], weights)
+    save_weights(path / "checkpoints" / "final", Weights(**own))
+    for metrics, summary in (("metrics", "summary"), ("validation", "validation")):
+        arrays = dict(np.load(whole / f"{metrics}.npz"))
+        rows = arrays["seed"] == index
+        kept = {name: leaf if name == "iteration" else leaf[rows] for name, leaf in arrays.items()}
+        np.savez(path / f"{metrics}.npz", **kept)
+        shutil.copy(whole / f"{summary}.json", path)
+        digests = json.loads((whole / f"{summary}.json").read_text())["fingerprints"]
+        own_digests = [digest for digest, own in zip(digests, rows, strict=True) if own]
+        edit_json(path / f"{summary}.json", fingerprints=own_digests)
+
+
+def test_validated_parts_are_put_together_with_their_validation(tmp_path):
+    whole = finished(*SMALL_COIN_GAME, "--validate")
+    for index in range(2):
+        write_part(whole, tmp_path / "parts" / f"shard-{index}-of-2", index)
+    cli.main(["merge", str(tmp_path / "parts")])
+    merged = tmp_path / "parts" / "merged"
+    for path in whole.glob("*.gif"):
+        assert not (merged / path.name).exists()
+        (merged / path.name).touch()  # episodes are drawn where runs are trained
+    assert_same_results(whole, merged)
+    assert_same_weights(whole, merged)

@@ -1,5 +1,7 @@
 """The networks: a table look-up is the first layer on a one-hot vector."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,15 +9,16 @@ import numpy as np
 import pytest
 from gymnax.environments import spaces
 
-from jaxparl.networks import make_network
+from jaxparl.learning.networks import make_network
 
 STATES, HIDDEN, OUTPUTS = 7, (5, 6), 3
 network = make_network(spaces.Discrete(STATES), HIDDEN, OUTPUTS)
+init, apply = jax.jit(network.init), jax.jit(network.apply)
 
 
 @pytest.fixture(scope="module")
 def params():
-    return network.init(jax.random.key(0), jnp.zeros(1, jnp.int32))
+    return init(jax.random.key(0), jnp.arange(STATES))
 
 
 class DenseOnOneHot(nn.Module):
@@ -36,8 +39,9 @@ def test_a_table_look_up_is_a_dense_layer_on_the_one_hot_vector(params):
     assert table.shape == (STATES, HIDDEN[0])
     dense = {"params": {"first": {"kernel": table}, **weights}}
     states = jnp.arange(STATES)
-    outputs = network.apply(params, states)
-    np.testing.assert_allclose(outputs, DenseOnOneHot().apply(dense, states), rtol=1e-5)
+    outputs = apply(params, states)
+    expected = jax.jit(DenseOnOneHot().apply)(dense, states)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5)
     assert len(np.unique(outputs[:, 0])) == STATES
 
 
@@ -49,9 +53,10 @@ def test_its_gradients_are_those_of_plain_products(params):
     def loss(apply, weights):
         return jnp.sum(jnp.sin(apply({"params": weights}, states)))
 
-    found = dict(jax.grad(lambda weights: loss(network.apply, weights))(params["params"]))
+    gradient = jax.jit(jax.grad(loss, argnums=1), static_argnums=0)
+    found = dict(gradient(network.apply, params["params"]))
     dense = {"first": {"kernel": table}, **weights}
-    expected = dict(jax.grad(lambda weights: loss(DenseOnOneHot().apply, weights))(dense))
+    expected = dict(gradient(DenseOnOneHot().apply, dense))
     found["first"] = {"kernel": found.pop("Embed_0")["embedding"]}
     jax.tree.map(
         lambda one, other: np.testing.assert_allclose(one, other, 1e-4, 1e-6), found, expected
@@ -62,22 +67,21 @@ def test_its_gradients_are_those_of_plain_products(params):
 @pytest.mark.parametrize("axes", [(), (1,), (4, 1), (2, 3, 1)])
 def test_leading_axes_of_the_observation_are_kept(params, axes):
     observation = jax.random.randint(jax.random.key(1), axes, 0, STATES)
-    outputs = np.asarray(network.apply(params, observation))
+    outputs = np.asarray(apply(params, observation))
     assert outputs.shape == (*axes, OUTPUTS)
-    one_by_one = [network.apply(params, state) for state in observation.flatten()]
+    one_by_one = [apply(params, state) for state in observation.flatten()]
     np.testing.assert_allclose(outputs.reshape(-1, OUTPUTS), one_by_one, rtol=1e-5)
 
 
 def test_a_single_hidden_layer_is_the_table_alone():
     shallow = make_network(spaces.Discrete(STATES), (5,), OUTPUTS)
-    params = shallow.init(jax.random.key(0), jnp.zeros(1, jnp.int32))["params"]
+    params = jax.eval_shape(shallow.init, jax.random.key(0), jnp.zeros(1, jnp.int32))["params"]
     assert set(params) == {"Embed_0", "Dense_0"}
 
 
 def test_values_start_near_zero_and_differ_between_seeds():
     states = jnp.arange(STATES)
-    seeds = [network.init(jax.random.key(seed), states) for seed in range(2)]
-    outputs = [network.apply(params, states) for params in seeds]
+    outputs = [apply(init(jax.random.key(seed), states), states) for seed in range(2)]
     assert np.abs(outputs).max() < 0.1
     assert not np.allclose(*outputs, rtol=0.01)
 
@@ -85,15 +89,18 @@ def test_values_start_near_zero_and_differ_between_seeds():
 @pytest.mark.parametrize(("height", "width"), [(5, 6), (2, 3)])
 def test_the_first_layer_on_a_board_is_a_convolution_that_wraps_around(height, width):
     board = make_network(spaces.Box(0, 1, (height, width, 3)), HIDDEN, OUTPUTS)
-    planes = jax.random.normal(jax.random.key(1), (2, height, width, 3))
-    params = board.init(jax.random.key(0), planes)
-    _, seen = board.apply(params, planes, capture_intermediates=True)
+    rng = np.random.default_rng(1)
+    planes = np.float32(rng.normal(size=(2, height, width, 3)))
+    shapes = jax.eval_shape(board.init, jax.random.key(0), planes)
+    params = jax.tree.map(lambda leaf: np.float32(rng.normal(0, 0.1, leaf.shape)), shapes)
+    _, seen = jax.jit(functools.partial(board.apply, capture_intermediates=True))(params, planes)
     found = seen["intermediates"]["Dense_0"]["__call__"][0]
-    kernel = np.asarray(params["params"]["Dense_0"]["kernel"]).reshape(4, 4, 3, -1)
-    expected = np.zeros(found.shape)
+    layer = params["params"]["Dense_0"]
+    kernel = layer["kernel"].reshape(4, 4, 3, -1)
+    expected = np.tile(layer["bias"], (2, height, width, 1))
     for row, column, down, right in np.ndindex(height, width, 4, 4):
         field = planes[:, (row + down) % height, (column + right) % width]
-        expected[:, row, column] += np.asarray(field) @ kernel[down, right]
+        expected[:, row, column] += field @ kernel[down, right]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

@@ -1,6 +1,7 @@
 """Prioritised replay, against a model in NumPy that holds one priority per item in float64."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from jaxparl import priorities, replay
+from jaxparl.learning import priorities, ring
 
 # (capacity, E): rows of one item, of several writes, a last row that is cut, one row for all.
 SIZES = [(5, 1), (6, 2), (28, 4), (1000, 2), (4, 4)]
@@ -19,6 +20,7 @@ add = jax.jit(priorities.add, static_argnums=2)
 sample = jax.jit(priorities.sample, static_argnums=2)
 update = jax.jit(priorities.update)
 locate = jax.jit(priorities._locate)
+add_to_ring = jax.jit(ring.add)
 
 
 class Model:
@@ -74,7 +76,7 @@ def test_a_worked_example():
     np.testing.assert_array_equal(flat(state), [1, 1, 1, 1, 0, 0])
     # Item 3 comes twice, with errors -9 and 1. Square roots, of the error plus a quarter.
     index, error = jnp.array([0, 3, 2, 3]), jnp.array([3.75, -9, 0.0, 1])
-    state = update(state, index, error, 0.5, 0.25)
+    state = update(state, index, error, exponent=0.5, floor=0.25)
     np.testing.assert_allclose(flat(state), [2, 1, 0.5, 9.25**0.5, 0, 0], rtol=1e-6)
     np.testing.assert_allclose(state.highest, 9.25**0.5, rtol=1e-6)
     state = add(state, 2, 2)
@@ -94,7 +96,7 @@ def test_an_item_has_the_priority_of_its_last_error(size, seed, iterations):
         model.add(num_envs)
         index = rng.integers(min(model.count, capacity), size=7)
         error = rng.normal(size=7).astype(np.float32) * 10 ** rng.uniform(-3, 3)
-        state = update(state, index, error, EXPONENT, FLOOR)
+        state = update(state, index, error, exponent=EXPONENT, floor=FLOOR)
         model.update(index, error)
     np.testing.assert_allclose(flat(state), model.priority, rtol=1e-5)
     np.testing.assert_allclose(state.highest, model.highest, rtol=1e-5)
@@ -105,44 +107,43 @@ def test_an_item_has_the_priority_of_its_last_error(size, seed, iterations):
 @pytest.mark.parametrize("iteration", [0, 1, 3, 501, 2**28 + 1, 2**31 - 2])
 def test_a_fresh_item_lies_where_the_ring_writes_it(size, iteration):
     capacity, num_envs = size
-    ring = replay.init(jnp.int32(0), capacity)
-    ring = replay.add(ring, jnp.ones(num_envs, jnp.int32), jnp.int32(iteration))
+    stored = ring.init(jnp.int32(0), capacity)
+    stored = add_to_ring(stored, jnp.ones(num_envs, jnp.int32), jnp.int32(iteration))
     state = add(priorities.init(capacity, num_envs), jnp.int32(iteration), num_envs)
-    np.testing.assert_array_equal(flat(state), ring)
+    np.testing.assert_array_equal(flat(state), stored)
 
 
 def test_a_fresh_item_has_the_highest_priority_so_far_even_if_that_is_gone():
     state = add(add(priorities.init(8, 2), 0, 2), 1, 2)
-    state = update(state, jnp.array([0]), jnp.array([16.0]), 0.5, 0.0)
-    state = update(state, jnp.array([0]), jnp.array([0.25]), 0.5, 0.0)
+    state = update(state, jnp.array([0]), jnp.array([16.0]), exponent=0.5, floor=0.0)
+    state = update(state, jnp.array([0]), jnp.array([0.25]), exponent=0.5, floor=0.0)
     state = add(state, 2, 2)
     np.testing.assert_allclose(flat(state)[:6], [0.5, 1, 1, 1, 4, 4], rtol=1e-6)
 
 
-def random_updates(state, count, num_envs, batch, step):
-    """`count` iterations of add, sample and update by `step(key) -> error [batch]`, in a scan."""
+@functools.partial(jax.jit, static_argnums=2)
+def updated(state, errors, num_envs):
+    """The state after one iteration of add, sample and update for each of `errors` `[T, B]`."""
 
-    def iterate(state, iteration):
-        key_sample, key_error = jax.random.split(jax.random.fold_in(jax.random.key(1), iteration))
+    def iterate(state, step):
+        iteration, error = step
+        key = jax.random.fold_in(jax.random.key(1), iteration)
         state = priorities.add(state, iteration, num_envs)
-        index = priorities.sample(state, key_sample, batch)
-        return priorities.update(state, index, step(key_error), 1.0, 0.0), index
+        index = priorities.sample(state, key, len(error))
+        return priorities.update(state, index, error, exponent=1.0, floor=0.0), None
 
-    return jax.jit(lambda state: jax.lax.scan(iterate, state, jnp.arange(count)))(state)
+    return jax.lax.scan(iterate, state, (jnp.arange(len(errors)), errors))[0]
 
 
 def test_sums_do_not_drift():
     # Eighths up to 32: in float32 their sums are exact, in whatever order.
-    state, _ = random_updates(
-        priorities.init(1000, 4), 5000, 4, 16, lambda key: jax.random.randint(key, 16, 0, 256) / 8
-    )
-    np.testing.assert_array_equal(state.block_sum, np.asarray(state.priority).sum(axis=1))
-    assert len(np.unique(state.priority)) > 200
+    rng, state = np.random.default_rng(0), priorities.init(1000, 4)
+    exact = updated(state, np.float32(rng.integers(256, size=(5000, 16)) / 8), 4)
+    np.testing.assert_array_equal(exact.block_sum, np.asarray(exact.priority).sum(axis=1))
+    assert len(np.unique(exact.priority)) > 200
 
     # And of any numbers, what float32 makes of the row now.
-    state, _ = random_updates(
-        priorities.init(1000, 4), 5000, 4, 16, lambda key: jax.random.cauchy(key, 16)
-    )
+    state = updated(state, np.float32(rng.standard_cauchy((5000, 16))), 4)
     np.testing.assert_allclose(state.block_sum, np.asarray(state.priority).sum(axis=1), rtol=1e-6)
     now = jax.jit(lambda x: x.sum(axis=1))(state.priority)
     np.testing.assert_array_equal(state.block_sum, now)
@@ -152,10 +153,8 @@ def test_sums_do_not_drift():
     ("capacity", "updates"), [(104, 300), pytest.param(5000, 100_000, marks=pytest.mark.slow)]
 )
 def test_items_are_drawn_in_proportion_to_their_priorities(capacity, updates):
-    def error(key):
-        return jnp.exp(jax.random.normal(key, 32))
-
-    state, _ = random_updates(priorities.init(capacity, 8), updates, 8, 32, error)
+    errors = np.exp(np.random.default_rng(0).normal(size=(updates, 32)))
+    state = updated(priorities.init(capacity, 8), np.float32(errors), 8)
     index = sample(state, jax.random.key(0), 100 * capacity)
     assert_drawn_in_proportion(np.asarray(index), np.float64(flat(state)))
 
@@ -201,10 +200,11 @@ def test_only_what_was_written_is_drawn(size):
 
 
 def test_an_item_whose_priority_became_zero_is_not_drawn():
-    state = holding(np.ones(1000))
+    state = holding(np.ones(1000), num_envs=2)
     gone = jnp.arange(0, 1000, 2)
-    state = update(state, gone, jnp.zeros(500), 1.0, 0.0)
-    assert (sample(state, jax.random.key(0), 20_000) % 2 == 1).all()
+    state = update(state, gone, jnp.zeros(500), exponent=1.0, floor=0.0)
+    drawn = [sample(state, jax.random.key(seed), 300) for seed in range(70)]
+    assert (np.array(drawn) % 2 == 1).all()
 
 
 # --- Importance weights -----------------------------------------------------------------------
@@ -230,7 +230,7 @@ def test_without_an_importance_exponent_all_weigh_the_same():
 
 # --- Many runs at once ------------------------------------------------------------------------
 
-RUNS = 3
+RUNS, CAPACITY = 3, 2**14
 
 
 def ten_iterations(state, key, first):
@@ -241,46 +241,55 @@ def ten_iterations(state, key, first):
         state = priorities.add(state, iteration, 4)
         index = priorities.sample(state, key_sample, 7)
         error = jax.random.normal(key_error, (7,))
-        return priorities.update(state, index, error, EXPONENT, FLOOR), index
+        return priorities.update(state, index, error, exponent=EXPONENT, floor=FLOOR), index
 
     return jax.lax.scan(iterate, state, first + jnp.arange(10))
 
 
-runs_in_a_loop = jax.jit(jax.vmap(ten_iterations, (0, 0, None)), donate_argnums=0)  # over R
+def stacked(state):
+    return jax.tree.map(lambda leaf: jnp.stack([leaf] * RUNS), state)
 
 
-def stacked(capacity):
-    return jax.tree.map(lambda leaf: jnp.stack([leaf] * RUNS), priorities.init(capacity, 4))
+@pytest.fixture(scope="module")
+def runs_in_a_loop():
+    """`ten_iterations` of several runs, compiled."""
+    runs = jax.jit(jax.vmap(ten_iterations, (0, 0, None)), donate_argnums=0)  # over R
+    states, keys = stacked(priorities.init(CAPACITY, 4)), jax.random.split(jax.random.key(0), RUNS)
+    return runs.lower(states, keys, 0).compile()
 
 
-def test_runs_in_a_batch_are_to_the_bit_what_they_are_alone():
-    keys = jax.random.split(jax.random.key(0), RUNS)
-    states, drawn = runs_in_a_loop(stacked(3000), keys, 0)
+@pytest.fixture(scope="module")
+def one_run_in_a_loop():
+    """`ten_iterations` of one run, compiled with its first call."""
+    return jax.jit(ten_iterations)
+
+
+def test_runs_in_a_batch_are_to_the_bit_what_they_are_alone(runs_in_a_loop, one_run_in_a_loop):
+    start, keys = priorities.init(CAPACITY, 4), jax.random.split(jax.random.key(0), RUNS)
+    states, drawn = runs_in_a_loop(stacked(start), keys, 0)
     assert (drawn[0] != drawn[1]).any()
     for run in range(RUNS):
-        state, index = jax.jit(ten_iterations)(priorities.init(3000, 4), keys[run], 0)
+        state, index = one_run_in_a_loop(start, keys[run], 0)
         np.testing.assert_array_equal(drawn[run], index)
         for together, alone in zip(jax.tree.leaves(states), jax.tree.leaves(state), strict=True):
             np.testing.assert_array_equal(together[run], alone)
 
 
-def test_a_second_call_compiles_nothing():
-    loop = jax.jit(ten_iterations)
-    state, _ = loop(priorities.init(3000, 4), jax.random.key(0), 0)
-    loop(state, jax.random.key(1), 10)
-    assert loop._cache_size() == 1
+def test_a_second_call_compiles_nothing(one_run_in_a_loop):
+    state, _ = one_run_in_a_loop(priorities.init(CAPACITY, 4), jax.random.key(0), 0)
+    one_run_in_a_loop(state, jax.random.key(1), 10)
+    assert one_run_in_a_loop._cache_size() == 1
 
 
 def test_a_write_of_many_runs_is_a_slice_update_and_no_scatter():
     write = jax.jit(jax.vmap(priorities.add, (0, None, None)), static_argnums=2)  # over R
-    program = write.lower(stacked(3000), 0, 4).compile().as_text()
+    program = write.lower(stacked(priorities.init(3000, 4)), 0, 4).compile().as_text()
     assert program.count(" dynamic-update-slice(") == 2
     assert " scatter(" not in program and " while(" not in program
 
 
-def test_many_runs_are_changed_in_place():
-    states, keys = stacked(2**18), jax.random.split(jax.random.key(0), RUNS)
-    memory = runs_in_a_loop.lower(states, keys, 0).compile().memory_analysis()
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(states))
+def test_many_runs_are_changed_in_place(runs_in_a_loop):
+    memory = runs_in_a_loop.memory_analysis()
+    size = RUNS * sum(leaf.nbytes for leaf in jax.tree.leaves(priorities.init(CAPACITY, 4)))
     assert memory.alias_size_in_bytes == size
     assert memory.temp_size_in_bytes < size / 4

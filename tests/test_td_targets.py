@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxparl import td_targets
+from jaxparl.learning import td_targets
 
 PROBS = jnp.array([[0.9, 0.1], [0.2, 0.8]])
 
@@ -87,7 +87,7 @@ def test_true_values_are_a_fixed_point_of_the_principals_equation(solved_tree):
         game.discount,
         1.0,
     )
-    # A single outcome's target is off by its luck; only their mean is the value.
+    # The target after a single outcome is noisy; only its mean over outcomes is the value.
     mean = np.sum(game.outcome_probs[states, solution.action] * target, axis=-1)
     np.testing.assert_allclose(mean, solution.principal_value, atol=1e-5)
     assert np.abs(target - solution.principal_value[:, None]).max() > 0.1

@@ -1,0 +1,120 @@
+"""The presets of the Coin Game.
+
+`figure2` and `figure4` learn as in the paper. The others reach comparable results in a fraction
+of the time, from several environments at once and a centred view. docs/method.md says which
+settings are the paper's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from jaxparl.config import Config, HyperParams
+from jaxparl.envs.coin_game.settings import Settings
+from jaxparl.envs.registry import Preset
+
+_LEARNING = Config(
+    hidden_sizes=(64, 64),
+    exploration="per_step",
+    critic="per_action",
+    loss="huber",
+    max_gradient_norm=10.0,
+    hyper_params=HyperParams(
+        learning_rate=5e-4,
+        learning_rate_final=1e-4,
+        principal_learning_rate_final=1e-4,
+        epsilon=0.4,
+        epsilon_final=0.0,
+        follow_share=0.5,
+        alpha=0.1,
+        nudge=0.0,
+    ),
+)
+_PAPER = dataclasses.replace(
+    _LEARNING,
+    iterations=1_000_000,
+    num_envs=1,
+    replay="prioritised",
+    replay_capacity=100_000,
+    target_window=0.0,
+    principal_target_window=0.0,
+    evaluation_interval=20_000,
+)
+_FAST = dataclasses.replace(
+    _LEARNING,
+    iterations=40_000,
+    num_envs=8,
+    replay_capacity=100_000,
+    target_interval=25,
+    target_window=0.1,
+    principal_target_window=0.1,
+    evaluation_interval=4_000,
+)
+
+
+_BOARD7, _BOARD3 = Settings(), Settings(grid_size=3, max_steps_in_episode=20)
+
+
+def _fast(nudge: float, learning_rate: float = 5e-4, **changes: int) -> Config:
+    """The fast presets' config, with changes of its counts."""
+    hyper_params = dataclasses.replace(
+        _FAST.hyper_params,
+        learning_rate=learning_rate,
+        epsilon=0.2,
+        validation_epsilon=0.05,
+        nudge=nudge,
+    )
+    return dataclasses.replace(_FAST, hyper_params=hyper_params, **changes)
+
+
+def _preset(summary: str, settings: Settings, config: Config, seeds: str) -> Preset:
+    """The game is not random, so there is one; its principals are validated."""
+    return Preset(
+        summary=summary, settings=settings, config=config, games="0:1", seeds=seeds, validate=True
+    )
+
+
+def _centred(settings: Settings) -> Settings:
+    return dataclasses.replace(settings, view="centred")
+
+
+#: By name. Figure 2 of the paper is of a 7x7 board, Figure 4 of 3x3.
+PRESETS = {
+    "quick": _preset(
+        "3x3, 2 seeds of 8,000 iterations, to look around",
+        _centred(_BOARD3),
+        _fast(nudge=0.05, iterations=8_000),
+        seeds="0:2",
+    ),
+    "figure2": _preset(
+        "7x7 as in Figure 2 of the paper: 5 seeds of 1,000,000 iterations",
+        _BOARD7,
+        _PAPER,
+        seeds="0:5",
+    ),
+    "figure2_fast": _preset(
+        "7x7 from 32 environments at once: 1 seed of 80,000 iterations",
+        _centred(_BOARD7),
+        _fast(
+            nudge=0.03,
+            learning_rate=1e-3,
+            iterations=80_000,
+            num_envs=32,
+            replay_capacity=400_000,
+            evaluation_interval=8_000,
+        ),
+        seeds="0:1",
+    ),
+    "figure4": _preset(
+        "3x3 as in Figure 4 of the paper: 5 seeds of 1,000,000 iterations",
+        _BOARD3,
+        _PAPER,
+        seeds="0:5",
+    ),
+    "figure4_fast": _preset(
+        "3x3 from 8 environments at once: 3 seeds of 40,000 iterations",
+        _centred(_BOARD3),
+        _fast(nudge=0.05, evaluation_interval=2_000),
+        seeds="0:3",
+    ),
+}

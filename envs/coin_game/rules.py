@@ -1,0 +1,198 @@
+"""The rules of the Coin Game: the paper's second experiment (section 5.2, Figures 2 and 4).
+
+Agents walk on a torus, one step right, left, down or up at a time, all at once, and may share a
+cell. There is one coin, in the colour of one of them; its owner gets more for it than the others
+do. A collected coin is replaced on a cell where nobody stands. Actions are observed: the outcome
+is the action.
+
+Two rules are settings, because existing implementations differ. Who gets a coin that several
+agents reach at once: one of them, by a fair draw, or all of them. Of which colour the next coin
+is: the next agent's, or anybody's. The defaults make the game of the paper; where all collect
+there is hardly a dilemma.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from gymnax.environments import spaces
+from jax.typing import ArrayLike
+
+from jaxparl.environment import PrincipalAgentEnvironment, Resolution
+from jaxparl.envs.coin_game import picture
+from jaxparl.envs.coin_game.decisions import NUM_AGENTS
+from jaxparl.envs.coin_game.exact import CoinSolutions
+from jaxparl.envs.coin_game.settings import Settings
+from jaxparl.envs.coin_game.state import CoinParams, CoinState
+from jaxparl.envs.coin_game.torus import NUM_ACTIONS, Torus
+
+DEFAULT_SETTINGS = Settings()
+
+# Loops over a few agents are unrolled: the overhead of a loop is that of many of their steps.
+_UNROLLED = 4
+
+
+def _pick(u: jax.Array, count: ArrayLike) -> jax.Array:
+    """One of 0 ... `count` - 1, int16, by a number `u` in [0, 1)."""
+    return jnp.floor(u * count).astype(jnp.int16)
+
+
+class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
+    """Agents on a torus that collect coins of their own and of each other's colours.
+
+    The principal's reward is the social welfare, one agent's reward per term.
+
+    Examples:
+      >>> env = CoinGame(Settings(grid_size=3))
+      >>> _, state = env.reset(jax.random.key(0))
+      >>> state = state.replace(agents=jnp.int16([0, 8]), coin=jnp.int16(1), colour=jnp.int16(0))
+      >>> env.step(jax.random.key(0), state, jnp.array([0, 3]))[2].tolist()  # right and up
+      [1.0, 0.0]
+    """
+
+    num_outcomes: int = NUM_ACTIONS
+    observed_actions = True
+    can_draw: bool = True
+
+    def __init__(self, settings: Settings = DEFAULT_SETTINGS):
+        self.settings = settings
+        self.num_agents: int = settings.num_agents
+        self.torus = Torus(settings.grid_size)
+
+    def __eq__(self, other: object) -> bool:
+        # Equal settings are the same rules, so equal instances share compiled functions.
+        return isinstance(other, CoinGame) and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash((CoinGame, self.settings))
+
+    @property
+    def num_actions(self) -> int:
+        """Four: 0 right, 1 left, 2 down, 3 up."""
+        return NUM_ACTIONS
+
+    @property
+    def default_params(self) -> CoinParams:
+        """The paper's rewards and discount, and the time limit of the settings."""
+        return CoinParams(max_steps_in_episode=self.settings.max_steps_in_episode)
+
+    @property
+    def exact(self) -> CoinSolutions | None:
+        """Exact solutions where there are two agents."""
+        return CoinSolutions(self.settings) if self.num_agents == NUM_AGENTS else None
+
+    def initial_state(self, key: jax.Array, params: CoinParams) -> CoinState:
+        """Agents and coin on different cells and a colour, all uniformly random."""
+        del params
+        *u_cells, u_colour = jax.random.uniform(key, (self.num_agents + 2,))
+        cells = self._different_cells(jnp.stack(u_cells))
+        return CoinState(
+            agents=cells[:-1],
+            coin=cells[-1],
+            colour=_pick(u_colour, self.num_agents),
+            time=jnp.int32(0),
+        )
+
+    def outcome_probs(self, state: CoinState, params: CoinParams) -> jax.Array:
+        """`[N, A, A]`, the identity: the principal sees what was done."""
+        del state, params
+        identity = jnp.eye(self.num_actions)
+        return jnp.broadcast_to(identity, (self.num_agents, *identity.shape))
+
+    def resolve(
+        self,
+        key: jax.Array,
+        state: CoinState,
+        action: jax.Array,
+        outcome: jax.Array,
+        params: CoinParams,
+    ) -> Resolution[CoinState]:
+        """All move, whoever reaches the coin collects it, and then a new one appears."""
+        del action
+        is_drawn = self.settings.new_coin == "random"
+        u_collects, u_cell, *u_colour = jax.random.uniform(key, (2 + is_drawn,))
+        agents = self.torus.move(state.agents, outcome)
+        reach = agents == state.coin
+        collects = reach
+        if self.settings.shared_coin == "one":
+            drawn = _pick(u_collects, reach.sum())
+            collects = reach & (jnp.cumsum(reach) == drawn + 1)
+        is_own = jnp.arange(self.num_agents) == state.colour
+        reward = collects * jnp.where(is_own, params.own_reward, params.other_reward)
+
+        cell = self._free_cell(u_cell, agents)
+        colour = (state.colour + 1) % self.num_agents
+        if is_drawn:
+            colour = _pick(u_colour[0], self.num_agents)
+        is_collected = reach.any()
+        return Resolution(
+            state=CoinState(
+                agents=agents,
+                coin=jnp.where(is_collected, cell, state.coin),
+                colour=jnp.where(is_collected, colour, state.colour),
+                time=state.time + 1,
+            ),
+            agent_reward=reward,
+            principal_reward=reward,
+            terminated=jnp.bool_(False),
+        )
+
+    def _free_cell(self, u: jax.Array, taken: jax.Array) -> jax.Array:
+        """One of the cells that are not `taken` `[k]`, uniformly, by a number `u` in [0, 1)."""
+        # A cell that is taken twice counts once; a number beyond the last cell does not count.
+        again = jnp.tril(taken[:, None] == taken, -1).any(axis=1)
+        counts = ~again & (taken < self.torus.num_cells)
+        rank = _pick(u, self.torus.num_cells - counts.sum())
+
+        # The free cell of rank r has the number r + how many taken cells come before it: the least
+        # fixed point of this function, which takes at most one iteration per taken cell.
+        def pass_taken(_: int, cell: jax.Array) -> jax.Array:
+            return rank + jnp.sum(counts & (taken <= cell), dtype=jnp.int16)
+
+        return jax.lax.fori_loop(0, len(taken), pass_taken, rank, unroll=_UNROLLED)
+
+    def _different_cells(self, u: jax.Array) -> jax.Array:
+        """As many different cells as there are numbers `u` `[k]`, drawn one after the other."""
+
+        def place(taken: jax.Array, which: tuple[jax.Array, jax.Array]):
+            number, u = which
+            return taken.at[number].set(self._free_cell(u, taken)), None
+
+        # The number after the last cell's stands for cells that are not drawn yet.
+        nowhere = jnp.full(u.shape, self.torus.num_cells, jnp.int16)
+        return jax.lax.scan(place, nowhere, (jnp.arange(len(u)), u), unroll=_UNROLLED)[0]
+
+    def get_obs(self, state: CoinState, params: Any = None, key: Any = None) -> jax.Array:
+        """`[N, H, W, 4]` float32, what each agent sees, in four planes.
+
+        They show the agent itself, the others, its own coin, another's coin. Where several others
+        share a cell, their plane counts them.
+        """
+        del params, key
+        size, agents = self.settings.grid_size, jnp.arange(self.num_agents)
+        # The plane and the cell of each agent and of the coin, `[N, N + 1]` by who sees it.
+        plane = jnp.where(agents[:, None] == agents, 0, 1)
+        plane = jnp.column_stack([plane, jnp.where(agents == state.colour, 2, 3)])
+        cells = jnp.append(state.agents, state.coin)
+        if self.settings.view == "centred":
+            cells = self.torus.relative_to(cells, state.agents[:, None])
+        place = 4 * cells + plane
+        is_there = place[:, :, None] == jnp.arange(4 * self.torus.num_cells)
+        return jnp.sum(is_there, axis=1, dtype=jnp.float32).reshape(-1, size, size, 4)
+
+    def observation_space(self, params: CoinParams | None = None) -> spaces.Box:
+        """`[H, W, 4]`, of one agent."""
+        del params
+        size = self.settings.grid_size
+        return spaces.Box(0.0, float(self.num_agents - 1), (size, size, 4), jnp.float32)
+
+    @property
+    def action_labels(self) -> tuple[str, ...]:
+        """Arrows."""
+        return ("→", "←", "↓", "↑")
+
+    def draw(self, axes: Any, state: CoinState) -> None:
+        """The board: agents are discs with their number, the coin is a ring of its colour."""
+        picture.draw(axes, self.settings.grid_size, state)

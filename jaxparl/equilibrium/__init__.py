@@ -1,0 +1,32 @@
+"""Exact solutions of a principal-agent game that is small enough to write down as a table.
+
+Everything here takes a `TabularGame`, `table`, whose players follow Ivanov et al. 2024
+(arXiv 2407.18074): with a horizon (`backward_induction`, `best_response`, `meta_algorithm`), where
+results have a leading `T`, or without one (`value_iteration`, `stationary_meta_algorithm`).
+"""
+
+from jaxparl.equilibrium.finite_horizon import TIE_TOLERANCE as TIE_TOLERANCE
+from jaxparl.equilibrium.finite_horizon import Equilibrium as Equilibrium
+from jaxparl.equilibrium.finite_horizon import backward_induction as backward_induction
+from jaxparl.equilibrium.finite_horizon import best_response as best_response
+from jaxparl.equilibrium.meta_algorithm import MetaResult as MetaResult
+from jaxparl.equilibrium.meta_algorithm import meta_algorithm as meta_algorithm
+from jaxparl.equilibrium.meta_algorithm import (
+    stationary_meta_algorithm as stationary_meta_algorithm,
+)
+from jaxparl.equilibrium.tabular import check_table as check_table
+from jaxparl.equilibrium.value_iteration import value_iteration as value_iteration
+from jaxparl.types import TabularGame as TabularGame
+
+__all__ = [
+    "TIE_TOLERANCE",
+    "Equilibrium",
+    "MetaResult",
+    "TabularGame",
+    "backward_induction",
+    "best_response",
+    "check_table",
+    "meta_algorithm",
+    "stationary_meta_algorithm",
+    "value_iteration",
+]

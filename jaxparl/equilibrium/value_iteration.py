@@ -1,0 +1,131 @@
+"""Value iteration for a `TabularGame` without a horizon, and the fixed points it is made of.
+
+The discount is below 1, and every array of a solution lacks the leading `T`: `S` comes first.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax.core import Tracer
+from jax.typing import ArrayLike
+
+from jaxparl.equilibrium.finite_horizon import Equilibrium, equilibrium_backup
+from jaxparl.equilibrium.tabular import check_table, over_states, values_after_the_end
+from jaxparl.types import PyTree, TabularGame
+
+MAX_BACKUPS = 10_000
+
+Tree = TypeVar("Tree")
+
+
+def value_iteration(
+    table: TabularGame, tolerance: ArrayLike = 1e-6, max_iterations: int = MAX_BACKUPS
+) -> Equilibrium:
+    """Returns the stationary equilibrium that backward induction approaches as the horizon grows.
+
+    Convergence is not guaranteed. With hidden actions the agent's rent jumps where the principal
+    changes its mind, and a few games cycle, even at a discount of 0.5. With observed actions the
+    agent gets no rent, and the values always settle.
+
+    Args:
+      table: the game as a table, with a discount below 1.
+      tolerance: the change of a backup at which to stop, in the sup-norm, in units of reward;
+        relative to the largest value where that exceeds 1.
+      max_iterations: the largest number of backups, static.
+
+    Returns:
+      An `Equilibrium` without `T`.
+
+    Raises:
+      ValueError: outside `jit`, `check_table` finds an array invalid, or the discount is 1.
+      RuntimeError: outside `jit`, the values did not settle.
+
+    Examples:
+      The game goes on until the first failure, at a discount of 0.5:
+
+      >>> import jax.numpy as jnp
+      >>> from jaxparl.equilibrium import TabularGame, value_iteration
+      >>> table = TabularGame(
+      ...     agent_reward=jnp.array([[-0.5, 0.0]]),  # work, shirk
+      ...     principal_reward=jnp.array([[2.0, 0.0]]),  # success, failure
+      ...     outcome_probs=jnp.array([[[0.75, 0.25], [0.25, 0.75]]]),
+      ...     successor=jnp.array([[[0], [0]]]),  # state 0 again
+      ...     successor_probs=jnp.array([[[1.0], [0.0]]]),  # a failure ends the game
+      ...     discount=jnp.array(0.5),
+      ... )
+      >>> solution = value_iteration(table)
+      >>> print(f"{solution.agent_value[0]:.3f} {solution.principal_value[0]:.3f}")
+      0.250 1.350
+      >>> print(f"{solution.contract[0, 0]:.3f} for a success")
+      0.875 for a success
+    """
+    check_table(table, has_horizon=False)
+    solution, is_settled = _value_iteration(table, tolerance, max_iterations)
+    if not isinstance(is_settled, Tracer) and not is_settled:
+        raise RuntimeError(f"the values did not settle within {max_iterations} backups")
+    return solution
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _value_iteration(
+    table: TabularGame, tolerance: ArrayLike, max_iterations: int
+) -> tuple[Equilibrium, jax.Array]:
+    backup = over_states(equilibrium_backup, table, None)
+    start = values_after_the_end(table)
+    end = fixed_point(lambda values: backup(values)[0], start, tolerance, max_iterations)
+    return backup(end.values)[1], end.is_settled
+
+
+@struct.dataclass
+class FixedPoint(Generic[Tree]):
+    """Where a fixed-point iteration stands.
+
+    Attributes:
+      values: of the last iteration.
+      is_settled: `[]` bool, whether that one changed no value by more than the tolerance.
+      count: `[]` int32, iterations made.
+    """
+
+    values: Tree
+    is_settled: jax.Array
+    count: jax.Array
+
+
+def fixed_point(
+    operator: Callable[[Tree], Tree], start: Tree, tolerance: ArrayLike, max_iterations: int
+) -> FixedPoint[Tree]:
+    """Repeats `operator` until no value changes by more than `tolerance`.
+
+    Args:
+      operator: from values to values of the same structure.
+      start: the first values.
+      tolerance: in units of the values; relative to the largest of them where that exceeds 1,
+        because float32 resolves no more.
+      max_iterations: static.
+
+    Returns:
+      The last values, and whether they settled.
+    """
+
+    def iterate(now: FixedPoint[Tree]) -> FixedPoint[Tree]:
+        after = operator(now.values)
+        change = _largest(jax.tree.map(jnp.subtract, after, now.values))
+        is_settled = change <= tolerance * jnp.maximum(1.0, _largest(after))
+        return FixedPoint(after, is_settled, now.count + 1)
+
+    def is_unfinished(now: FixedPoint[Tree]) -> jax.Array:
+        return ~now.is_settled & (now.count < max_iterations)
+
+    state = FixedPoint(start, jnp.bool_(False), jnp.int32(0))
+    return jax.lax.while_loop(is_unfinished, iterate, state)
+
+
+def _largest(tree: PyTree) -> jax.Array:
+    """`[]`, the sup-norm over all leaves."""
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree)]))

@@ -1,0 +1,118 @@
+"""Several agents: the exact worth of learned contracts, and a certificate.
+
+All follow the principal. What an episode then brings is computed, not sampled, and so is the most
+that any agent could gain by deviating: how far the contracts are from incentive compatible
+(section 5.2 of the paper asks validation agents; this asks the best possible ones).
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxparl.evaluation.offers import learned_offers, payments_for_following
+from jaxparl.learning.learner import Learner
+from jaxparl.learning.problem import Problem
+from jaxparl.learning.state import Losses, RunState, target_weights
+from jaxparl.types import Offer, PlayValue
+
+
+@struct.dataclass
+class AuditExact:
+    """What learning is compared with, for several agents, `[]` each.
+
+    Attributes:
+      optimal_welfare: the most that all agents together can expect in an episode.
+      equilibrium_payment_share: what the subgame-perfect equilibrium of the paper's objective
+        pays, as a share of its welfare.
+    """
+
+    optimal_welfare: jax.Array
+    equilibrium_payment_share: jax.Array
+
+
+@struct.dataclass
+class AuditMetrics:
+    """One evaluation of one run with several agents that all follow, `[]` each.
+
+    Exact expectations of an undiscounted episode.
+
+    Attributes:
+      welfare: the rewards of all agents, payments not included.
+      optimal_welfare: the most that it can be.
+      welfare_ratio: the first over the second.
+      payment_share: payments over welfare.
+      equilibrium_payment_share: the same in equilibrium.
+      deviation_gain: the certificate, the most that one agent could gain by deviating while the
+        others follow, in units of reward.
+      relative_deviation_gain: the most as a share of that agent's utility.
+      agent_loss: mean over the iterations since the last evaluation.
+      principal_loss: likewise.
+      outcome_model_loss: likewise.
+    """
+
+    welfare: jax.Array
+    optimal_welfare: jax.Array
+    welfare_ratio: jax.Array
+    payment_share: jax.Array
+    equilibrium_payment_share: jax.Array
+    deviation_gain: jax.Array
+    relative_deviation_gain: jax.Array
+    agent_loss: jax.Array
+    principal_loss: jax.Array
+    outcome_model_loss: jax.Array
+
+
+@struct.dataclass
+class Audit:
+    """Exact expectations of an episode in which all follow the learned recommendations.
+
+    Attributes:
+      values: what it brings.
+      best_responses: `[N]`, the most that each agent could get while the others follow.
+    """
+
+    values: PlayValue
+    best_responses: jax.Array
+
+    @property
+    def deviation_gain(self) -> jax.Array:
+        """`[]`, the certificate: the most that one agent could gain by deviating."""
+        return jnp.max(self.best_responses - self.values.utilities)
+
+
+def audit(problem: Problem, offered: Offer) -> Audit:
+    """What offers in every state, `[S, N]`, are worth, by dynamic programming."""
+    exact, env_params, action = problem.env.exact, problem.env_params, offered.recommendation
+    return Audit(
+        values=exact.play_values(env_params, action, payments_for_following(offered)),
+        best_responses=exact.best_responses(env_params, action, offered.contract.payments),
+    )
+
+
+def solve(problem: Problem) -> AuditExact:
+    """The best welfare, and the equilibrium of the paper's objective."""
+    exact, env_params, alpha = problem.env.exact, problem.env_params, problem.hyper_params.alpha
+    return AuditExact(
+        optimal_welfare=exact.optimal_welfare(env_params),
+        equilibrium_payment_share=exact.equilibrium(env_params, alpha).payment_share,
+    )
+
+
+def evaluate(learner: Learner, exact: AuditExact, state: RunState, losses: Losses) -> AuditMetrics:
+    """Audits the learned contracts."""
+    offered = learned_offers(learner, target_weights(state))
+    found = audit(learner.problem, offered)
+    return AuditMetrics(
+        welfare=found.values.welfare,
+        optimal_welfare=exact.optimal_welfare,
+        welfare_ratio=found.values.welfare / exact.optimal_welfare,
+        payment_share=found.values.payment_share,
+        equilibrium_payment_share=exact.equilibrium_payment_share,
+        deviation_gain=found.deviation_gain,
+        relative_deviation_gain=jnp.max(found.best_responses / found.values.utilities) - 1.0,
+        agent_loss=losses.agent,
+        principal_loss=losses.principal,
+        outcome_model_loss=losses.outcome_model,
+    )

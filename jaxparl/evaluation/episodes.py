@@ -1,0 +1,58 @@
+"""Games that cannot be solved: what an episode brings, averaged over many."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxparl.evaluation.rollouts import play_episode
+from jaxparl.learning.learner import Learner
+from jaxparl.learning.state import Losses, RunState, target_weights
+
+#: Episodes per evaluation, as many as in the paper.
+NUM_EPISODES = 80
+
+# Iterations count from 0: no iteration folds this number into the run's key.
+_EPISODES_STREAM = 2**31 - 1
+
+
+@struct.dataclass
+class EpisodeMetrics:
+    """One evaluation of one run of a game without exact solutions, `[]` each.
+
+    Means over episodes in which all follow the target weights' recommendations, undiscounted.
+
+    Attributes:
+      principal_utility: the principal's rewards, net of payments.
+      welfare: the rewards of all agents, payments not included.
+      payment: what all are paid.
+      agent_loss: mean over the iterations since the last evaluation.
+      principal_loss: likewise.
+      outcome_model_loss: likewise.
+    """
+
+    principal_utility: jax.Array
+    welfare: jax.Array
+    payment: jax.Array
+    agent_loss: jax.Array
+    principal_loss: jax.Array
+    outcome_model_loss: jax.Array
+
+
+def evaluate(learner: Learner, state: RunState, losses: Losses) -> EpisodeMetrics:
+    """Plays the paper's 80 episodes, the same ones at every evaluation but for what is done."""
+    keys = jax.random.split(jax.random.fold_in(state.key, _EPISODES_STREAM), NUM_EPISODES)
+    play = jax.vmap(partial(play_episode, learner, target_weights(state)))  # over episodes
+    episodes = play(keys)
+    payment = jnp.mean(jnp.sum(episodes.payment, axis=-1))
+    return EpisodeMetrics(
+        principal_utility=jnp.mean(jnp.sum(episodes.principal_reward, axis=-1)) - payment,
+        welfare=jnp.mean(jnp.sum(episodes.agent_reward, axis=-1)),
+        payment=payment,
+        agent_loss=losses.agent,
+        principal_loss=losses.principal,
+        outcome_model_loss=losses.outcome_model,
+    )

@@ -1,0 +1,118 @@
+"""One agent, hidden actions: what learned contracts achieve against an exact agent.
+
+The learned contracts are offered in every state to an oracle agent that best-responds to them
+by dynamic programming. What the principal then gets is compared with the subgame-perfect
+equilibrium (section 5.1 of the paper). Nothing is sampled.
+
+The equilibrium is no strict upper bound. Offers in every state are a commitment: one that would
+not be worth keeping in some state can steer the agent in the states before it, and then earn a
+little more than any subgame-perfect offer could.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxparl.equilibrium import Equilibrium, backward_induction, best_response
+from jaxparl.evaluation.offers import learned_offers
+from jaxparl.learning.learner import Learner
+from jaxparl.learning.problem import Problem
+from jaxparl.learning.state import Losses, RunState, target_weights
+from jaxparl.types import Offer
+
+
+@struct.dataclass
+class OracleExact:
+    """The equilibrium that learning is compared with, for one agent.
+
+    Attributes:
+      recommendation: `[S]`, the action wanted in each state.
+      principal_utility: `[]`, from the start of the game, net of payments.
+      agent_utility: `[]`, payments included.
+    """
+
+    recommendation: jax.Array
+    principal_utility: jax.Array
+    agent_utility: jax.Array
+
+
+@struct.dataclass
+class OracleMetrics:
+    """One evaluation of one run with one agent, `[]` each.
+
+    Attributes:
+      principal_utility: what the learned contracts earn against the oracle agent.
+      equilibrium_principal_utility: the principal's utility in equilibrium.
+      utility_ratio: the first over the second.
+      agent_utility: the oracle agent's utility under the learned contracts.
+      equilibrium_agent_utility: the agent's utility in equilibrium.
+      recommendation_accuracy: share of the states where the equilibrium's action is asked for.
+      obedience: share of the states where the oracle agent does what is asked.
+      agent_loss: mean over the iterations since the last evaluation.
+      principal_loss: likewise.
+      outcome_model_loss: likewise; 0 where the outcome distribution is known.
+    """
+
+    principal_utility: jax.Array
+    equilibrium_principal_utility: jax.Array
+    utility_ratio: jax.Array
+    agent_utility: jax.Array
+    equilibrium_agent_utility: jax.Array
+    recommendation_accuracy: jax.Array
+    obedience: jax.Array
+    agent_loss: jax.Array
+    principal_loss: jax.Array
+    outcome_model_loss: jax.Array
+
+
+def solve(problem: Problem) -> OracleExact:
+    """The equilibrium of a game with one agent, which starts in state 0 of its table."""
+    env = problem.env
+    solution = backward_induction(env.tabular(problem.env_params), env.horizon)
+    states = env.exact.states()
+    return OracleExact(
+        recommendation=solution.action[states.time, jnp.arange(states.time.shape[0])],
+        principal_utility=solution.principal_value[0, 0],
+        agent_utility=solution.agent_value[0, 0],
+    )
+
+
+def respond(problem: Problem, offered: Offer) -> Equilibrium:
+    """The oracle agent's best response to offers `[S, 1]` that do not depend on time."""
+    env = problem.env
+
+    def at_every_step(leaf: jax.Array) -> jax.Array:
+        return jnp.broadcast_to(leaf, (env.horizon, *leaf.shape))
+
+    return best_response(
+        env.tabular(problem.env_params),
+        env.horizon,
+        at_every_step(offered.contract.payments[:, 0]),
+        at_every_step(offered.recommendation[:, 0]),
+    )
+
+
+def evaluate(
+    learner: Learner, exact: OracleExact, state: RunState, losses: Losses
+) -> OracleMetrics:
+    """Offers the learned contracts to the oracle agent."""
+    offered = learned_offers(learner, target_weights(state))
+    response = respond(learner.problem, offered)
+    states = learner.problem.env.exact.states()
+    recommendation = offered.recommendation[:, 0]
+    done = response.action[states.time, jnp.arange(recommendation.shape[0])]
+    utility = response.principal_value[0, 0]
+    return OracleMetrics(
+        principal_utility=utility,
+        equilibrium_principal_utility=exact.principal_utility,
+        utility_ratio=utility / exact.principal_utility,
+        agent_utility=response.agent_value[0, 0],
+        equilibrium_agent_utility=exact.agent_utility,
+        recommendation_accuracy=jnp.mean(recommendation == exact.recommendation),
+        obedience=jnp.mean(done == recommendation),
+        agent_loss=losses.agent,
+        principal_loss=losses.principal,
+        outcome_model_loss=losses.outcome_model,
+    )

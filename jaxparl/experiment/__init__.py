@@ -1,0 +1,1 @@
+"""A run on disk: what was asked for, its stages, the folder they leave, and its figures."""

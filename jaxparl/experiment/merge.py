@@ -1,0 +1,171 @@
+"""Joins the parts of a sweep, each trained by a process of its own, into a whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxparl.experiment import provenance, run_folder
+from jaxparl.experiment.checkpoint import load_weights, save_weights
+from jaxparl.experiment.recording import group_of, record
+from jaxparl.experiment.results import StageResult, stage_timing
+from jaxparl.experiment.run_folder import RunFolder, shard_name
+from jaxparl.experiment.stage import TRAINING, VALIDATION, Stage
+from jaxparl.learning.state import Weights
+from jaxparl.training.runs import AnyRun, RunId, ValidationRun, describe, run_of
+
+# What the parts of one sweep need not have in common.
+_OWN = ("format", "runs", "shard", "versions", "machine")
+_MOST_NAMED = 12
+
+
+class Part(NamedTuple):
+    """One part of a sweep: where it is, and the content of its config.json."""
+
+    path: Path
+    config: dict[str, Any]
+
+
+def merge(path: Path, out: Path | None = None) -> Path:
+    """Joins the parts in a folder into one run folder, the runs in the order of the whole sweep.
+
+    Args:
+      path: the --out that the parts had.
+      out: where the whole goes, new or empty; by default `merged`, beside the parts.
+
+    Returns:
+      Where it is.
+
+    Raises:
+      ValueError: the parts are of different sweeps, or of a version that cannot be merged, or runs
+        are missing; the message names them.
+      OSError: there are no parts, or the folder cannot be created.
+    """
+    parts = _find_parts(path)
+    config = parts[0].config
+    _check_same_sweep(parts)
+    is_validated = config["validate"] or config["principal"] is not None
+    _check_complete(path, parts, VALIDATION if is_validated else TRAINING)
+    with contextlib.closing(RunFolder(out or path / "merged")) as folder:
+        _write_whole(folder, parts, is_validated)
+        return folder.path
+
+
+def _write_whole(folder: RunFolder, parts: Sequence[Part], is_validated: bool) -> None:
+    config = parts[0].config
+    runs = [run_of(labels) for labels in config["of_runs"]]
+    common = {name: value for name, value in config.items() if name not in _OWN}
+    folder.write_config({**common, "shard": None}, runs)
+    if config["principal"] is None:
+        weights = [vars(load_weights(part.path / "checkpoints" / "final")) for part in parts]
+        joined: dict[str, Any] = jax.tree.map(lambda *leaves: np.concatenate(leaves), *weights)
+        save_weights(folder.path / "checkpoints" / "final", Weights(**joined))
+        groups = [group_of(config["label"], run) for run in runs]
+        _write_stage(folder, TRAINING, groups, _join(parts, runs, TRAINING))
+    if is_validated:
+        schemes = [run for part in parts for run in _validation_runs(part)]
+        groups = [run.scheme for run in schemes]
+        _write_stage(folder, VALIDATION, groups, _join(parts, schemes, VALIDATION))
+
+
+def _write_stage(
+    folder: RunFolder, stage: Stage, groups: Sequence[str], result: StageResult
+) -> None:
+    folder.start_metrics(result.runs, result.iterations, result.curves, stage.metrics)
+    record(folder, stage, groups, result)
+
+
+def _find_parts(path: Path) -> list[Part]:
+    found = [
+        Part(folder, run_folder.read_config(folder))
+        for folder in path.glob("shard-*-of-*")
+        if (folder / "config.json").exists()
+    ]
+    if not found:
+        raise FileNotFoundError(f"no parts in {path}: it has no folder shard-I-of-N with a run")
+    for part in found:
+        provenance.check_format(part.config, part.path, "merge")
+    return sorted(found, key=lambda part: part.config["shard"])
+
+
+def _check_same_sweep(parts: Sequence[Part]) -> None:
+    """Refuses parts of different sweeps."""
+    first = parts[0]
+
+    def common(part: Part) -> dict[str, Any]:
+        shared = {name: value for name, value in part.config.items() if name not in _OWN}
+        return {**shared, "shard": {"N": part.config["shard"][1]}}
+
+    for part in parts[1:]:
+        differences = provenance.differences(common(part), common(first))
+        if differences:
+            raise ValueError(
+                f"{part.path.name} and {first.path.name} are parts of different sweeps: "
+                f"{'; '.join(differences)}"
+            )
+
+
+def _check_complete(path: Path, parts: Sequence[Part], last: Stage) -> None:
+    """Refuses a sweep of which runs are missing, and names them."""
+    done = [part for part in parts if (part.path / f"{last.summary}.json").exists()]
+    present = {run_of(labels) for part in done for labels in part.config["runs"]}
+    missing = [run for run in map(run_of, parts[0].config["of_runs"]) if run not in present]
+    if missing:
+        names = "; ".join(describe(run) for run in missing[:_MOST_NAMED])
+        more = len(missing) - _MOST_NAMED
+        raise ValueError(
+            f"{path} lacks {len(missing)} of {len(present) + len(missing)} runs, those of "
+            f"{_missing_parts(parts, done)}: {names}{f'; and {more} more' if more > 0 else ''}"
+        )
+
+
+def _missing_parts(parts: Sequence[Part], done: Sequence[Part]) -> str:
+    count = parts[0].config["shard"][1]
+    finished = {part.config["shard"][0] for part in done}
+    begun = {part.config["shard"][0] for part in parts} - finished
+    names = [
+        shard_name(index, count) + (" (not finished)" if index in begun else "")
+        for index in range(count)
+        if index not in finished
+    ]
+    return ", ".join(names)
+
+
+def _join(parts: Sequence[Part], runs: Sequence[AnyRun], stage: Stage) -> StageResult:
+    """What the parts have found in a stage, one after the other."""
+    arrays = [dict(np.load(part.path / f"{stage.metrics}.npz")) for part in parts]
+    iterations = arrays[0]["iteration"]
+    curves = {
+        field: np.concatenate([part[field] for part in arrays])
+        for field, values in arrays[0].items()
+        if values.ndim == 2  # [R, evaluations]; the others say which run is which
+    }
+    summaries = [json.loads((part.path / f"{stage.summary}.json").read_text()) for part in parts]
+    totals = {
+        name: sum(content["timing"][name] for content in summaries)
+        for name in ("compile_seconds", "setup_seconds", "train_seconds")
+    }
+    return StageResult(
+        runs=runs,
+        iterations=iterations,
+        curves=curves,
+        timing=stage_timing(**totals, iterations=float(iterations[-1]) * len(runs)),
+        fingerprints=[digest for content in summaries for digest in content["fingerprints"]],
+    )
+
+
+def _validation_runs(part: Part) -> list[ValidationRun]:
+    """The runs of a part's validation, in the order of its rows."""
+    arrays = np.load(part.path / f"{VALIDATION.metrics}.npz")
+    fields = [name for name in part.config["runs"][0] if name in arrays]
+
+    def run(row: int) -> RunId:
+        return run_of({name: arrays[name][row].item() for name in fields})
+
+    return [ValidationRun(str(scheme), run(row)) for row, scheme in enumerate(arrays["scheme"])]

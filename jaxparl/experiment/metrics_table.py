@@ -1,0 +1,159 @@
+"""Every metric that is shown: how it is called, written, drawn and summarised.
+
+An evaluation records all of its metrics; this table says which of them a reader sees. The closing
+table has a column for each one that has a header, and the figure a panel for each one that has a
+panel, in this order.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Just above 100%, so that a curve at 100% is not cut in half by the edge of its panel.
+_ABOVE_ALL = 1.005
+
+
+class Panel(NamedTuple):
+    """One panel of a figure.
+
+    Attributes:
+      title: what it shows.
+      bottom: the lower end of the axis; None: the least value that is drawn.
+      top: the upper end; None: the greatest value that is drawn.
+    """
+
+    title: str
+    # A principal earns at least 0, as it does without any contract; its interval may reach lower.
+    bottom: float | None = 0.0
+    top: float | None = None
+
+
+class Metric(NamedTuple):
+    """One metric of an evaluation.
+
+    Attributes:
+      name: its field in the metrics, and its column in metrics.csv.
+      header: the title of its column in the closing table.
+      format: how a value is written; one that ends in % is drawn in percent, too.
+      legend: the line below the closing table that explains the column.
+      headline: how its mean over runs is written in the progress line; empty: not at all.
+      exact: the metric that holds its exact value; empty: there is none.
+      panel: its panel in the figure; None: it is not drawn.
+      over_runs: whether the closing table has its interval and its worst run, too.
+      last_quarter: whether the summary has its mean over the last quarter, too.
+    """
+
+    name: str
+    header: str
+    format: str = ".3f"
+    legend: str = ""
+    headline: str = ""
+    exact: str = ""
+    panel: Panel | None = None
+    over_runs: bool = False
+    last_quarter: bool = False
+
+    @property
+    def is_percent(self) -> bool:
+        """Whether its values are shares, written in percent."""
+        return self.format.endswith("%")
+
+
+METRICS = (
+    Metric(
+        "principal_utility",
+        "principal",
+        exact="equilibrium_principal_utility",
+        panel=Panel("Principal's utility"),
+    ),
+    Metric("equilibrium_principal_utility", "exact"),
+    Metric(
+        "utility_ratio",
+        "of exact",
+        ".1%",
+        legend="principal, agent: their utilities; exact: in equilibrium; ±: 95%, over runs",
+        headline="utility {:.1%} of the equilibrium's",
+        over_runs=True,
+        last_quarter=True,
+    ),
+    Metric("agent_utility", "agent", exact="equilibrium_agent_utility"),
+    Metric("equilibrium_agent_utility", "exact"),
+    Metric(
+        "recommendation_accuracy",
+        "right",
+        ".1%",
+        legend="right: recommendations that are the equilibrium's",
+        headline="{:.1%} right",
+        panel=Panel("Right recommendations", bottom=None, top=_ABOVE_ALL),
+        last_quarter=True,
+    ),
+    Metric(
+        "obedience",
+        "held",
+        ".1%",
+        legend="held: states where an exactly optimal agent follows the recommendation",
+    ),
+    Metric(
+        "welfare",
+        "welfare",
+        legend="welfare: rewards of all agents per episode",
+        headline="welfare {:.3f}",
+        exact="optimal_welfare",
+        panel=Panel("Social welfare"),
+    ),
+    Metric("optimal_welfare", "best"),
+    Metric(
+        "welfare_ratio",
+        "of best",
+        ".1%",
+        legend="best: the greatest welfare that is possible",
+        headline="({:.1%} of the best)",
+        over_runs=True,
+        last_quarter=True,
+    ),
+    Metric(
+        "payment_share",
+        "paid",
+        ".1%",
+        legend="paid: payments over welfare; least: in equilibrium; ±: 95%, over runs",
+        headline="{:.1%} paid",
+        exact="equilibrium_payment_share",
+        panel=Panel("Payments / welfare"),
+        last_quarter=True,
+    ),
+    Metric("equilibrium_payment_share", "least", ".1%"),
+    Metric(
+        "deviation_gain",
+        "gain",
+        legend="gain: the most an agent gains by deviating, in rewards per episode, and in %",
+        headline="{:.2f} to gain",
+        panel=Panel("Most an agent gains by deviating"),
+    ),
+    Metric("relative_deviation_gain", "gain %", ".1%"),
+    Metric(
+        "follow_share",
+        "followed",
+        ".1%",
+        legend="followed: the share of recommendations that black boxes follow",
+        headline="{:.1%} followed",
+        panel=Panel("Recommendations followed", bottom=None, top=_ABOVE_ALL),
+    ),
+    Metric(
+        "own_over_recommended_following",
+        "own/rec.",
+        legend="own/rec.: utility by an agent's own policy over following's, the others following",
+        exact="best_response_over_following",
+        panel=Panel("Own over recommended, others follow", bottom=None),
+    ),
+    Metric(
+        "best_response_over_following",
+        "at\nbest",
+        legend="at best: the same of an exact best response",
+    ),
+    Metric(
+        "own_over_recommended_own",
+        "both\nown",
+        legend="both own: the same while the others play their own policies",
+        panel=Panel("Own over recommended, others too", bottom=None),
+    ),
+)

@@ -1,0 +1,209 @@
+"""What a command line asks for, and the runs that it means."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxparl import startup
+from jaxparl.config import Config, HyperParams
+from jaxparl.training.runs import RunId, grid, hyper_params_of, shard
+
+# Games and seeds are folded into keys, which takes 32 bits.
+_MOST = 2**31
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """Which runs, how they are shared among devices and processes, and where their results go.
+
+    Attributes:
+      preset: a named set of options for this game; options given beside it take precedence.
+      games: the games to draw, by number, `A:B` without B; the same number is the same game.
+      seeds: the seeds of each game, `A:B` without B; every game is trained with every seed.
+      sweep: hyper-parameters to try, one or more `NAME=VALUE,VALUE`; every combination is trained
+        with every seed, in the same compiled program.
+      shard: the part `I/N` of all runs that this process trains, in a folder of its own inside of
+        what --out says; `jaxparl merge` joins the parts. A task of a Slurm array takes its part by
+        itself.
+      distributed: several processes, on one machine or many, train the sweep together and write to
+        one --out, which all of them see. Say `auto` where Slurm, MPI or a TPU pod started them;
+        otherwise `HOST:PORT,I/N`, the address where the first process listens, and which of how
+        many this is. Every process is given the same other options.
+      lanes: how many runs of one device are computed side by side. Bits are equal at equal lanes;
+        by default 1 on a CPU, and elsewhere all runs of a device.
+      validate: once trained, freeze the principals, and let black-box agents learn from scratch
+        under their contracts and under baselines.
+      principal: the folder of an earlier run of the same game; train nothing, and validate its
+        principals.
+      out: the folder for the results, new or empty; by default a new one under runs/.
+      resume: `auto` resumes what the folder holds, if it was made with the same settings, and skips
+        what is finished. Without --out it looks for such a folder under runs/.
+      checkpoint_seconds: the least time between two checkpoints; by default checkpoints take 2% of
+        all time.
+    """
+
+    preset: str = "quick"
+    games: str = "0:2"
+    seeds: str = "0:2"
+    sweep: tuple[str, ...] = ()
+    shard: str | None = None
+    distributed: str | None = None
+    lanes: int | None = None
+    validate: bool = False
+    principal: Path | None = None
+    out: Path | None = None
+    resume: Literal["never", "auto"] = "never"
+    checkpoint_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.lanes is not None and self.lanes < 1:
+            raise ValueError(f"lanes must be at least 1, not {self.lanes}")
+        if self.distributed is not None:
+            startup.parse_distributed(self.distributed)  # raises if it is invalid
+        seconds = self.checkpoint_seconds
+        if seconds is not None and not 0 <= seconds < math.inf:
+            raise ValueError(f"checkpoint_seconds must be >= 0, not {seconds}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Everything that one command line says.
+
+    Attributes:
+      environment: the name of the game.
+      label: what one draw of it is called in a figure.
+      settings: its sizes and rules.
+      options: which runs, and where their results go.
+      config: how they learn.
+    """
+
+    environment: str
+    label: str
+    settings: Any
+    options: RunOptions
+    config: Config
+
+
+def all_runs(options: RunOptions, hyper_params: HyperParams) -> list[RunId]:
+    """The runs of every game with every combination of hyper-parameters and every seed.
+
+    Args:
+      options: whose games, seeds and sweep they are.
+      hyper_params: those that all runs have in common.
+
+    Raises:
+      ValueError: a range or a sweep is invalid.
+
+    Examples:
+      >>> all_runs(RunOptions(games="0:1", sweep=("nudge=0.0,0.02",)), HyperParams())[-1]
+      RunId(game_id=0, seed=1, hyper_params=(('nudge', 0.02),))
+    """
+    swept = dict(parse_sweep(text) for text in options.sweep)
+    if len(swept) < len(options.sweep):
+        raise ValueError("--sweep names a hyper-parameter twice; give all its values at once")
+    game_ids, seeds = parse_range("games", options.games), parse_range("seeds", options.seeds)
+    runs = grid(game_ids, seeds, swept)
+    try:
+        hyper_params_of(hyper_params, runs)  # raises if a value is out of its range
+    except ValueError as error:
+        raise ValueError(f"--sweep: {error}") from error
+    return runs
+
+
+def own_runs(runs: list[RunId], part: tuple[int, int] | None) -> list[RunId]:
+    """Those of the `runs` that part (I, N) trains; all of them where there is no part.
+
+    Raises:
+      ValueError: there are fewer runs than parts.
+    """
+    if part is None:
+        return runs
+    index, count = part
+    if count > len(runs):
+        raise ValueError(f"--shard {index}/{count}: there are only {len(runs)} runs to share")
+    return shard(runs, index, count)
+
+
+def own_part(options: RunOptions) -> tuple[int, int] | None:
+    """Which part (I, N) of the runs is this process's: --shard, or its place in a Slurm array.
+
+    Raises:
+      ValueError: --shard is invalid.
+    """
+    if options.shard is not None:
+        return parse_part(options.shard, "--shard")
+    if "SLURM_ARRAY_TASK_COUNT" not in os.environ:
+        return None
+    first = int(os.environ.get("SLURM_ARRAY_TASK_MIN", "0"))
+    step = max(1, int(os.environ.get("SLURM_ARRAY_TASK_STEP", "1")))
+    index = (int(os.environ["SLURM_ARRAY_TASK_ID"]) - first) // step
+    text = f"{index}/{os.environ['SLURM_ARRAY_TASK_COUNT']}"
+    return parse_part(text, "the Slurm array's part")
+
+
+def parse_part(text: str, name: str) -> tuple[int, int]:
+    """The part (I, N) that `I/N` means; `name` is what the message calls it.
+
+    Raises:
+      ValueError: it is not a part.
+
+    Examples:
+      >>> parse_part("0/4", "--shard")
+      (0, 4)
+    """
+    index, slash, count = text.partition("/")
+    is_valid = slash and index.isdecimal() and count.isdecimal()
+    if not is_valid or int(index) >= int(count):
+        raise ValueError(f"{name} must be I/N with 0 <= I < N, not {text!r}")
+    return int(index), int(count)
+
+
+def parse_range(name: str, text: str) -> range:
+    """The numbers that `A:B` means, those of --`name`.
+
+    Raises:
+      ValueError: it is not a range, or an empty one.
+
+    Examples:
+      >>> list(parse_range("seeds", "0:3"))
+      [0, 1, 2]
+    """
+    first, colon, last = text.partition(":")
+    is_valid = colon and first.isdecimal() and last.isdecimal()
+    if not is_valid or not int(first) < int(last) <= _MOST:
+        raise ValueError(
+            f"--{name} must be A:B with 0 <= A < B <= {_MOST}, not {text!r}; B is not included"
+        )
+    return range(int(first), int(last))
+
+
+def parse_sweep(text: str) -> tuple[str, list[float]]:
+    """The hyper-parameter and the values that `NAME=VALUE,VALUE` means.
+
+    Raises:
+      ValueError: the name is unknown, or the values are not numbers, or one is there twice.
+
+    Examples:
+      >>> parse_sweep("nudge=0.0,0.02")
+      ('nudge', [0.0, 0.02])
+    """
+    name, equals, values = text.partition("=")
+    name = name.replace("-", "_")
+    known = [field.name for field in dataclasses.fields(HyperParams)]
+    if not equals or name not in known:
+        raise ValueError(
+            f"--sweep must be NAME=VALUE,VALUE with a NAME of {', '.join(known)}; not {text!r}"
+        )
+    try:
+        found = [float(value) for value in values.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"--sweep {name}: {values!r} are not numbers with commas between"
+        ) from None
+    if len(set(found)) < len(found):
+        raise ValueError(f"--sweep {name}: a value is there twice in {values!r}")
+    return name, found

@@ -1,0 +1,93 @@
+"""What a finished stage leaves in its folder: arrays, figures, an episode, and a summary."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from jaxparl.evaluation.rollouts import Decide, record_episode
+from jaxparl.experiment import console
+from jaxparl.experiment.processes import by_first
+from jaxparl.experiment.results import StageResult
+from jaxparl.experiment.run_folder import RunFolder
+from jaxparl.experiment.stage import Stage
+from jaxparl.experiment.statistics import summary, summary_by_group
+from jaxparl.learning.problem import Problem
+from jaxparl.training.runs import RunId
+
+_MOST_FRAMES = 60
+_EPISODE_SEED = 0
+
+
+class Playback(NamedTuple):
+    """What is played to draw an episode: the game of `problem`, and what happens in each state."""
+
+    problem: Problem
+    decide: Decide
+
+
+def group_of(label: str, run: RunId) -> str:
+    """What a run belongs to in figures and tables, whatever its seed.
+
+    Examples:
+      >>> group_of("tree", RunId(0, seed=3, hyper_params=(("nudge", 0.02),)))
+      'tree 0, nudge 0.02'
+    """
+    settings = [f"{name} {value}" for name, value in run.hyper_params]
+    return ", ".join([f"{label} {run.game_id}", *settings])
+
+
+def record(
+    folder: RunFolder,
+    stage: Stage,
+    groups: Sequence[str],
+    result: StageResult,
+    playback: Playback | None = None,
+) -> None:
+    """Writes and draws what a stage has found; the summary comes last, and says it is finished.
+
+    Args:
+      folder: of the run.
+      stage: which stage it is.
+      groups: the group of each run, `[R]`.
+      result: what it has found.
+      playback: the episode to draw; none by default.
+    """
+    folder.write_arrays(result, stage.metrics)
+    _draw_curves(folder.path / f"{stage.figure}.png", groups, result)
+    if playback:
+        _draw_episode(folder.path / f"{stage.episode}.gif", playback)
+    content = summary_by_group(result, groups) if stage.compares_groups else summary(result)
+    folder.write_summary(stage.summary, content)
+
+
+@by_first
+def _draw_curves(path: Path, groups: Sequence[str], result: StageResult) -> None:
+    """Draws the learning curves, if matplotlib is installed."""
+    if _has_matplotlib():
+        from jaxparl.experiment import figures
+
+        figures.learning_curves(path, groups, result)
+    else:
+        console.note("no figure: matplotlib is missing; pip install 'jaxparl[plot]'")
+
+
+@by_first
+def _draw_episode(path: Path, playback: Playback) -> None:
+    """Plays an episode and draws it as a GIF, if matplotlib is installed."""
+    if not _has_matplotlib():
+        return  # `_draw_curves` has said so
+    from jaxparl.experiment import figures
+
+    problem, decide = playback
+    length = min(int(problem.env_params.max_steps_in_episode), _MOST_FRAMES)
+    record = jax.jit(lambda key: record_episode(problem, decide, key, length))
+    figures.episode(path, problem.env, record(jax.random.key(_EPISODE_SEED)))
+
+
+def _has_matplotlib() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None

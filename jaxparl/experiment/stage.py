@@ -1,0 +1,241 @@
+"""One stage of an experiment, from its beginning or from a checkpoint to its end or to a signal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import jax
+import numpy as np
+
+from jaxparl.config import Config
+from jaxparl.experiment import console
+from jaxparl.experiment.checkpoint import Checkpoints, Snapshot, fingerprints
+from jaxparl.experiment.processes import any_process
+from jaxparl.experiment.results import StageResult, stage_timing
+from jaxparl.experiment.run_folder import RunFolder
+from jaxparl.experiment.signals import CheckpointSchedule, Interruption
+from jaxparl.training import sweep
+from jaxparl.training.devices import key_data, to_devices
+from jaxparl.training.runs import AnyRun, describe
+from jaxparl.training.sweep import CompiledRuns, Progress, Run
+
+_Kept = TypeVar("_Kept")
+
+
+class Stage(NamedTuple):
+    """What a stage is called, and what its files are called.
+
+    Attributes:
+      activity: in the progress line; also the folder of its checkpoints.
+      metrics: the name of its .csv and .npz.
+      summary: the name of its .json, which it writes last.
+      figure: the name of its .png.
+      episode: the name of its .gif.
+      title: of its closing table.
+      compares_groups: whether its groups of runs are reported side by side, and never together.
+    """
+
+    activity: str
+    metrics: str
+    summary: str
+    figure: str
+    episode: str
+    title: str
+    compares_groups: bool
+
+
+TRAINING = Stage(
+    activity="training",
+    metrics="metrics",
+    summary="summary",
+    figure="figure",
+    episode="episode",
+    title="Learned beside exact: the last evaluation",
+    compares_groups=False,
+)
+VALIDATION = Stage(
+    activity="validating",
+    metrics="validation",
+    summary="validation",
+    figure="validation",
+    episode="validation",
+    title="Black-box agents under each scheme: the last evaluation",
+    compares_groups=True,
+)
+
+
+class StoppedError(Exception):
+    """A signal stopped the runs; their state has been saved.
+
+    Attributes:
+      signal: its number.
+      iteration: the last iteration of all runs.
+    """
+
+    def __init__(self, number: int, iteration: int):
+        super().__init__(f"stopped by signal {number} at iteration {iteration:,}")
+        self.signal = number
+        self.iteration = iteration
+
+
+def run_stage(
+    config: Config,
+    compiled: CompiledRuns,
+    folder: RunFolder,
+    stage: Stage,
+    *,
+    keep: Callable[[Run], _Kept],
+    checkpoint_seconds: float | None = None,
+) -> tuple[StageResult, _Kept]:
+    """Runs a stage to its end, from the newest checkpoint in the folder if it has one.
+
+    Args:
+      config: of all runs.
+      compiled: their programs.
+      folder: where evaluations are recorded, and checkpoints saved.
+      stage: which stage it is.
+      keep: what to keep of all runs `[rows, ...]` at the end. The rest is freed, so that what
+        follows has the memory.
+      checkpoint_seconds: see `CheckpointSchedule`.
+
+    Returns:
+      What the stage has found, and what was kept.
+
+    Raises:
+      DamagedCheckpointError: the newest checkpoint does not hold what was written.
+      StoppedError: a signal came.
+      FloatingPointError: every run has diverged.
+    """
+    checkpoints = Checkpoints(folder.path / "checkpoints" / stage.activity, compiled.shapes)
+    console.compiled(compiled.compile_seconds)
+    began = time.perf_counter()
+    past, runs = _resume_or_start(checkpoints, compiled)
+    setup_seconds = time.perf_counter() - began
+    record = _Record(config, compiled.runs, folder, stage, past)
+    schedule = CheckpointSchedule(checkpoint_seconds)
+    line = console.ProgressLine(config, len(compiled.runs), stage.activity)
+    seconds = past.seconds
+    with Interruption() as interruption, line:
+        for progress in sweep.run(config, compiled, runs, past.evaluations, past.seconds):
+            runs, seconds = progress.runs, progress.seconds
+            line.update(progress, record.add(progress))
+            stop = any_process(interruption.signal or 0)
+            is_last = progress.evaluations == config.num_evaluations
+            if stop or any_process(not is_last and schedule.is_due()):
+                _save(checkpoints, progress, record.curves(), schedule)
+            if stop:
+                raise StoppedError(stop, progress.evaluations * config.evaluation_interval)
+    result = StageResult(
+        runs=compiled.runs,
+        iterations=record.iterations,
+        curves=record.curves(),
+        timing=stage_timing(
+            compiled.compile_seconds,
+            setup_seconds,
+            seconds,
+            iterations=config.iterations * len(compiled.runs),
+        ),
+        fingerprints=fingerprints(key_data(runs))[: len(compiled.runs)],
+    )
+    checkpoints.close()
+    return result, keep(runs)
+
+
+class _Record:
+    """The evaluations so far, in memory and in the folder; NaN from where a run has diverged.
+
+    Args:
+      config: of all runs.
+      runs: which runs.
+      folder: where evaluations are recorded.
+      stage: which stage it is.
+      past: the evaluations before this process.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        runs: Sequence[AnyRun],
+        folder: RunFolder,
+        stage: Stage,
+        past: Snapshot,
+    ):
+        interval = config.evaluation_interval
+        self.iterations = interval * np.arange(1, config.num_evaluations + 1)
+        self._runs, self._folder, self._stage = runs, folder, stage
+        self._columns = {name: [*values.T] for name, values in past.curves.items()}
+        self._has_diverged = _diverged(past.curves, len(runs))
+        done = self.iterations[: past.evaluations]
+        folder.start_metrics(runs, done, past.curves, stage.metrics)
+
+    def add(self, progress: Progress) -> dict[str, np.ndarray]:
+        """Records an evaluation; returns its metrics, `[R]` each.
+
+        Raises:
+          FloatingPointError: every run has diverged.
+        """
+        iteration = int(self.iterations[progress.evaluations - 1])
+        metrics = self._mask(vars(progress.metrics), iteration)
+        for name, values in metrics.items():
+            self._columns.setdefault(name, []).append(values)
+        self._folder.append_metrics(self._runs, iteration, metrics, self._stage.metrics)
+        if self._has_diverged.all():
+            is_alone = len(self._runs) == 1
+            raise FloatingPointError("the run diverged" if is_alone else "every run has diverged")
+        return metrics
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """Every metric so far, `[R, evaluations]`."""
+        return {name: np.stack(values, axis=1) for name, values in self._columns.items()}
+
+    def _mask(self, metrics: Mapping[str, np.ndarray], iteration: int) -> dict[str, np.ndarray]:
+        """The metrics, NaN where a run has diverged; warns of those that have done so just now."""
+        for name, values in _losses(metrics).items():
+            for number in np.flatnonzero(~np.isfinite(values) & ~self._has_diverged):
+                self._has_diverged[number] = True
+                console.warn(
+                    f"{describe(self._runs[int(number)])} has diverged: {name} is "
+                    f"{values[number]} at iteration {iteration:,}. Try a smaller "
+                    "--learning-rate, or --loss huber and --max-gradient-norm 10"
+                )
+        return {
+            name: np.where(self._has_diverged, np.nan, values) for name, values in metrics.items()
+        }
+
+
+def _resume_or_start(checkpoints: Checkpoints, compiled: CompiledRuns) -> tuple[Snapshot, Run]:
+    """Where the runs stand, and the runs: of the newest checkpoint, or before the first iteration.
+
+    The snapshot is returned without its state, which would take memory a second time.
+    """
+    newest = checkpoints.latest()
+    if newest is None:
+        past, runs = Snapshot(0, 0.0, {}, None), compiled.start()
+    else:
+        past = checkpoints.restore(newest, compiled.shapes)
+        runs = to_devices(compiled.layout, compiled.shapes, past.state)
+    return past._replace(state=None), jax.block_until_ready(runs)
+
+
+def _save(
+    checkpoints: Checkpoints,
+    progress: Progress,
+    curves: dict[str, np.ndarray],
+    schedule: CheckpointSchedule,
+) -> None:
+    start = time.monotonic()
+    state = key_data(progress.runs)
+    checkpoints.save(Snapshot(progress.evaluations, progress.seconds, curves, state))
+    schedule.record(time.monotonic() - start)
+
+
+def _diverged(curves: Mapping[str, np.ndarray], num_runs: int) -> np.ndarray:
+    """Which runs have a loss that ends without a number, `[R]` bool."""
+    last = [~np.isfinite(values[:, -1]) for values in _losses(curves).values()]
+    return np.any(last, axis=0) if last else np.zeros(num_runs, bool)
+
+
+def _losses(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: values for name, values in metrics.items() if name.endswith("loss")}

@@ -1,0 +1,144 @@
+"""What a process sets up before its first array: devices, its peers, the compilation cache."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+# Programs that compile faster than this, in seconds, are compiled again rather than read.
+_LEAST_SECONDS_TO_CACHE = 0.1
+# From glibc's malloc.h.
+_M_ARENA_MAX = -8
+# With one arena, threads that compile wait for each other, and compiling takes a third longer.
+_ARENAS = 8
+# Whoever sets this flag has chosen the number of devices.
+_DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
+
+
+def start(arguments: Sequence[str]) -> None:
+    """Sets up the devices, the other processes, and the cache of compiled programs.
+
+    Args:
+      arguments: those of the command line; only --distributed matters here.
+
+    Raises:
+      ValueError: --distributed is neither `auto` nor HOST:PORT,I/N, or `auto` finds no launcher.
+      RuntimeError: the other processes cannot be reached.
+    """
+    # Every core is a device of its own, so that runs on different cores share nothing and never
+    # wait for each other. Accelerators are not concerned. A process that already has arrays keeps
+    # the devices that it has.
+    present = jax.config.values
+    is_forced = _DEVICE_COUNT_FLAG in os.environ.get("XLA_FLAGS", "")
+    if present["jax_num_cpu_devices"] < 0 and not is_forced:
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", cores())
+    if present["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", str(_cache_folder()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS_TO_CACHE)
+    _limit_malloc_arenas()
+    distributed = option(arguments, "--distributed")
+    if distributed is not None:
+        _join_processes(distributed)
+
+
+def option(arguments: Sequence[str], name: str) -> str | None:
+    """The value of `--name VALUE` or `--name=VALUE`, before the command line is parsed.
+
+    Examples:
+      >>> option(["train", "game_tree", "--distributed", "auto"], "--distributed")
+      'auto'
+    """
+    for index, argument in enumerate(arguments):
+        if argument == name and index + 1 < len(arguments):
+            return arguments[index + 1]
+        if argument.startswith(f"{name}="):
+            return argument.removeprefix(f"{name}=")
+    return None
+
+
+def parse_distributed(text: str) -> tuple[str, int, int] | None:
+    """The address, this process's index and their number from --distributed; None for `auto`.
+
+    Raises:
+      ValueError: the text is neither `auto` nor HOST:PORT,I/N.
+
+    Examples:
+      >>> parse_distributed("10.0.0.1:9911,0/2")
+      ('10.0.0.1:9911', 0, 2)
+    """
+    if text == "auto":
+        return None
+    address, _, numbers = text.partition(",")
+    index, _, count = numbers.partition("/")
+    host, _, port = address.rpartition(":")
+    is_valid = host and all(number.isdecimal() for number in (port, index, count))
+    if not is_valid or int(index) >= int(count):
+        raise ValueError(
+            "distributed must be auto or HOST:PORT,I/N with 0 <= I < N, HOST:PORT being where "
+            f"the first process listens, not {text!r}"
+        )
+    return address, int(index), int(count)
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The name of the processor, as exactly as the system tells."""
+    names = [line for line in _cpuinfo() if line.startswith("model name")]
+    if names:
+        return names[0].partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _cpuinfo() -> list[str]:
+    """What Linux says about the processor: its model and its instruction sets, a line each."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    kept = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
+    return list(dict.fromkeys(kept))
+
+
+def _cache_folder() -> Path:
+    """A folder for compiled programs; machines with other processors have others."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    text = "\n".join([platform.machine(), platform.processor(), *sorted(_cpuinfo())])
+    return base / "jaxparl" / hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _limit_malloc_arenas() -> None:
+    """Limits the number of glibc's malloc arenas.
+
+    By default there are eight for every core, and none gives back what one of the many threads
+    that write a checkpoint has used: resident memory then grows with every checkpoint.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def _join_processes(distributed: str) -> None:
+    peers = parse_distributed(distributed)
+    # We catch signals ourselves, between evaluations.
+    jax.config.update("jax_enable_preemption_service", False)
+    if peers is not None:
+        address, index, count = peers
+        jax.distributed.initialize(address, count, index)
+        return
+    try:
+        jax.distributed.initialize()
+    except ValueError as error:
+        raise ValueError(
+            "--distributed auto: no Slurm, MPI or TPU launch was found; give HOST:PORT,I/N"
+        ) from error

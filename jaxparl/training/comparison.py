@@ -1,0 +1,108 @@
+"""Trained principals compared with baselines: every run, under every scheme, in one program.
+
+The paper's second half (section 5.2, Figures 2 and 4): the principals are frozen, and black-box
+agents learn from scratch under their contracts, with and without a nudge, or under a baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxparl.config import Config, HyperParams
+from jaxparl.environment import Environment
+from jaxparl.learning.learner import make_learner
+from jaxparl.learning.problem import Problem
+from jaxparl.learning.state import Weights
+from jaxparl.training.runs import RunId, ValidationRun, hyper_params_of
+from jaxparl.training.sweep import (
+    CompiledRuns,
+    Contexts,
+    compile_runs,
+    draw_env_params,
+    select_run,
+)
+from jaxparl.training.task import validation_task
+from jaxparl.validation import schemes
+from jaxparl.validation.black_boxes import check_can_validate, check_principal
+from jaxparl.validation.terms import Terms, make_terms
+
+#: What a nudge is worth, as a share of the welfare that the principal reaches; the paper's.
+NUDGE_SHARE = 0.1
+
+# The schemes of a run, in the order of the figure: which, and with what share as a nudge.
+_SCHEMES = {
+    "principal": ("principal", 0.0),
+    "principal + nudge": ("principal", NUDGE_SHARE),
+    "constant": ("constant", 0.0),
+    "constant + nudge": ("constant", NUDGE_SHARE),
+    "cooperative": ("cooperative", 0.0),
+    "selfish": ("selfish", 0.0),
+}
+
+# Black boxes take their keys from a root of their own, as games and training runs do.
+_VALIDATION_ROOT = 2
+
+
+def validation_runs(runs: Sequence[RunId]) -> list[ValidationRun]:
+    """Every run under every scheme, the schemes of a run side by side."""
+    return [ValidationRun(scheme, run) for run in runs for scheme in _SCHEMES]
+
+
+def compile_validation(
+    config: Config,
+    env: Environment,
+    runs: Sequence[RunId],
+    weights: Weights,
+    lanes: int | None = None,
+) -> CompiledRuns:
+    """Compiles the validation of trained runs under every scheme, and computes nothing yet.
+
+    All schemes of a run use the same random numbers.
+
+    Args:
+      config: of the training; black boxes learn with the same settings.
+      env: the game.
+      runs: which runs were trained.
+      weights: theirs, `[R, ...]`, see `learning.state.target_weights`.
+      lanes: see `devices.assign_runs`.
+
+    Raises:
+      ValueError: the game cannot be validated, or the weights are of another game; see
+        `validation.black_boxes`.
+    """
+    check_can_validate(env)
+    check_principal(config, env, jax.tree.map(lambda leaf: leaf[0], weights))
+
+    def prepare(game_id: jax.Array, hyper_params: HyperParams, weights: Weights) -> Terms:
+        """What the agents face under each scheme, `[K, ...]`."""
+        problem = Problem(config, env, draw_env_params(env, game_id), hyper_params)
+        principal = schemes.freeze(make_learner(problem), weights)
+        followed = schemes.followed_play(problem, principal)
+        each = [
+            schemes.comparable_schemes(problem, followed, nudge)[name]
+            for name, nudge in _SCHEMES.values()
+        ]
+        scheme = jax.tree.map(
+            lambda *values: jnp.stack([jnp.float32(value) for value in values]), *each
+        )
+        # over K, one after the other: the tables of a large game are large.
+        return jax.lax.map(partial(make_terms, problem, principal), scheme)
+
+    names = validation_runs(runs)
+    game_ids = np.array([run.game_id for run in runs], np.int32)
+    given = (game_ids, hyper_params_of(config.hyper_params, runs), weights)
+    arguments = [select_run(given, number) for number in range(len(runs))]
+    numbers = np.array([(name.run.game_id, name.run.seed) for name in names], np.int32)
+    return compile_runs(
+        config,
+        partial(validation_task, config, env),
+        Contexts(prepare, arguments, rows=np.arange(len(names))),
+        runs=names,
+        keys=(_VALIDATION_ROOT, numbers),
+        lanes=lanes,
+    )

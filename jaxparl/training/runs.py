@@ -1,0 +1,102 @@
+"""Which runs there are: games x settings x seeds, and the parts that several processes share."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxparl.config import HyperParams
+
+
+class RunId(NamedTuple):
+    """Which run of a sweep.
+
+    Attributes:
+      game_id: the number of its game.
+      seed: runs of the same game and seed use the same random numbers, whatever their settings.
+      hyper_params: those it has of its own, as pairs of name and value; the others are the
+        config's.
+    """
+
+    game_id: int
+    seed: int
+    hyper_params: tuple[tuple[str, float], ...] = ()
+
+    def labels(self) -> dict[str, Any]:
+        """What tells it apart, by name, as it stands in result files."""
+        return {"game": self.game_id, "seed": self.seed, **dict(self.hyper_params)}
+
+
+class ValidationRun(NamedTuple):
+    """Which run of validation: the scheme, and the run whose principal it is compared with."""
+
+    scheme: str
+    run: RunId
+
+    def labels(self) -> dict[str, Any]:
+        """What tells it apart, by name, as it stands in result files."""
+        return {"scheme": self.scheme, **self.run.labels()}
+
+
+AnyRun = RunId | ValidationRun
+
+
+def run_of(labels: Mapping[str, Any]) -> RunId:
+    """The run that has these labels.
+
+    Examples:
+      >>> run_of({"game": 0, "seed": 3, "nudge": 0.02})
+      RunId(game_id=0, seed=3, hyper_params=(('nudge', 0.02),))
+    """
+    own = {name: value for name, value in labels.items() if name not in ("game", "seed")}
+    return RunId(labels["game"], labels["seed"], tuple(own.items()))
+
+
+def grid(
+    game_ids: Sequence[int],
+    seeds: Sequence[int],
+    hyper_params: Mapping[str, Sequence[float]] | None = None,
+) -> list[RunId]:
+    """Every game with every combination of hyper-parameters and every seed, seeds side by side.
+
+    Examples:
+      >>> [describe(run) for run in grid([0], [0, 1], {"nudge": [0.0, 0.1]})]
+      ['game 0 seed 0 nudge 0.0', 'game 0 seed 1 nudge 0.0',
+       'game 0 seed 0 nudge 0.1', 'game 0 seed 1 nudge 0.1']
+    """
+    names = tuple(hyper_params or {})
+    combinations = list(itertools.product(*(hyper_params or {}).values()))
+    return [
+        RunId(game_id, seed, tuple(zip(names, values, strict=True)))
+        for game_id, values, seed in itertools.product(game_ids, combinations, seeds)
+    ]
+
+
+def shard(runs: Sequence[RunId], index: int, count: int) -> list[RunId]:
+    """Part `index` of `count`: neighbours, and nearly as many runs in each part."""
+    chosen = np.array_split(np.arange(len(runs)), count)[index]
+    return [runs[number] for number in chosen]
+
+
+def hyper_params_of(hyper_params: HyperParams, runs: Sequence[RunId]) -> HyperParams:
+    """The hyper-parameters of all runs, `[R]` each, in float32.
+
+    Raises:
+      TypeError: a run has a hyper-parameter of an unknown name.
+      ValueError: one of them is out of its range.
+    """
+    each = [dataclasses.replace(hyper_params, **dict(run.hyper_params)) for run in runs]
+    columns = {
+        field.name: np.array([getattr(one, field.name) for one in each], np.float32)
+        for field in dataclasses.fields(HyperParams)
+    }
+    return HyperParams(**columns)  # type: ignore[arg-type]
+
+
+def describe(run: AnyRun) -> str:
+    """`game 0 seed 3 nudge 0.02`."""
+    return " ".join(f"{name} {value}" for name, value in run.labels().items())

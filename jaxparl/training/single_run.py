@@ -1,0 +1,141 @@
+"""One run as a pure function of its key: of training, or of validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+from flax import struct
+
+from jaxparl.config import Config, HyperParams
+from jaxparl.environment import Environment, GameParams
+from jaxparl.evaluation import Metrics
+from jaxparl.learning.learner import make_learner
+from jaxparl.learning.problem import Problem
+from jaxparl.learning.state import RunState, Weights
+from jaxparl.training.task import run_task, solve_context, training_task, validation_task
+from jaxparl.types import PyTree
+from jaxparl.validation import schemes
+from jaxparl.validation.black_boxes import check_can_validate, check_principal
+from jaxparl.validation.metrics import ValidationMetrics
+from jaxparl.validation.schemes import Scheme
+from jaxparl.validation.terms import make_terms
+
+
+@struct.dataclass
+class TrainResult:
+    """What a training run leaves behind.
+
+    Attributes:
+      state: weights, optimisers, replay, environments and key after the last iteration.
+      metrics: one entry per evaluation, `[evaluations]` each.
+
+    Examples:
+      Runs are batched by `vmap`, and each array then has a leading axis R:
+
+      >>> from jaxparl.envs import make
+      >>> env, env_params = make("game_tree", depth=2)
+      >>> config = Config(iterations=200, evaluation_interval=100, hidden_sizes=(16,))
+      >>> train = jax.vmap(make_train(config, env, env_params))
+      >>> keys = jax.vmap(jax.random.key)(jax.numpy.arange(3))
+      >>> jax.eval_shape(train, keys).metrics.utility_ratio.shape
+      (3, 2)
+    """
+
+    state: RunState
+    metrics: Metrics
+
+
+@struct.dataclass
+class ValidationResult:
+    """What a run of validation leaves behind.
+
+    Attributes:
+      params: the agents' target weights after the last iteration: those that were evaluated.
+      metrics: one entry per evaluation, `[evaluations]` each.
+    """
+
+    params: PyTree
+    metrics: ValidationMetrics
+
+
+def make_train(
+    config: Config, env: Environment, env_params: GameParams
+) -> Callable[..., TrainResult]:
+    """Makes `train(key, hyper_params=config.hyper_params) -> TrainResult`, a pure function.
+
+    `jax.jit` compiles it; `jax.vmap` over keys, and over hyper-parameters to sweep them, makes it
+    many runs (Algorithms 2 and 3 of the paper).
+
+    Args:
+      config: how the run learns.
+      env: the game.
+      env_params: its params; every run plays this game.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> env, env_params = make("game_tree", depth=2)
+      >>> config = Config(iterations=200, evaluation_interval=100, hidden_sizes=(16,))
+      >>> train = jax.jit(make_train(config, env, env_params))
+      >>> result = train(jax.random.key(0))
+      >>> result.metrics.utility_ratio.shape  # one per evaluation
+      (2,)
+    """
+
+    def train(key: jax.Array, hyper_params: HyperParams = config.hyper_params) -> TrainResult:
+        context = solve_context(config, env, env_params, hyper_params)
+        state, metrics = run_task(config, training_task(config, env, context), key)
+        return TrainResult(state=state, metrics=metrics)
+
+    return train
+
+
+def make_validate(
+    config: Config, env: Environment, env_params: GameParams
+) -> Callable[..., ValidationResult]:
+    """Makes `validate(key, weights, hyper_params, scheme) -> ValidationResult`, a pure function.
+
+    `jax.jit` compiles it; `jax.vmap` makes it many runs, over keys, principals or schemes
+    (section 5.2 of the paper).
+
+    Args:
+      config: of the training that `weights` come from, by `learning.state.target_weights`.
+      env: the game.
+      env_params: its params; every run plays this game.
+
+    Raises:
+      ValueError: the game has one agent, hidden actions or no exact solutions; or, by `validate`,
+        the weights are of another game.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> from jaxparl.learning.state import target_weights
+      >>> env, env_params = make("coin_game", grid_size=2, max_steps_in_episode=2)
+      >>> config = Config(
+      ...     iterations=4,
+      ...     target_interval=2,
+      ...     evaluation_interval=4,
+      ...     replay_capacity=64,
+      ...     hidden_sizes=(8,),
+      ... )
+      >>> key_train, key_validate = jax.random.split(jax.random.key(0))
+      >>> trained = jax.jit(make_train(config, env, env_params))(key_train)
+      >>> validate = jax.jit(make_validate(config, env, env_params))
+      >>> weights = target_weights(trained.state)
+      >>> result = validate(key_validate, weights, config.hyper_params, Scheme(contract_weight=1.0))
+      >>> bool(result.metrics.welfare[-1] <= result.metrics.optimal_welfare[-1])
+      True
+    """
+    check_can_validate(env)
+
+    def validate(
+        key: jax.Array, weights: Weights, hyper_params: HyperParams, scheme: Scheme
+    ) -> ValidationResult:
+        check_principal(config, env, weights)
+        problem = Problem(config, env, env_params, hyper_params)
+        principal = schemes.freeze(make_learner(problem), weights)
+        terms = make_terms(problem, principal, scheme)
+        state, metrics = run_task(config, validation_task(config, env, terms), key)
+        return ValidationResult(params=state.agent.target_params, metrics=metrics)
+
+    return validate

@@ -1,0 +1,246 @@
+"""Validation: black-box agents learn from scratch in the game of a frozen principal.
+
+Each agent observes the state and its own recommendation, is paid if it follows, and learns by deep
+Q-learning; of the contracts it knows nothing (section 5.2 of the paper). The baselines are the
+same agents, without a principal. The iteration has the same parts as that of training
+(`learning.lockstep`): act -> remember -> learn.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxparl.config import Config, HyperParams
+from jaxparl.environment import Environment
+from jaxparl.evaluation.rollouts import Decide
+from jaxparl.learning import acting, learner, replay, updates
+from jaxparl.learning.acting import ActorState, Behaviour
+from jaxparl.learning.agent import Agent, make_agent
+from jaxparl.learning.problem import Problem
+from jaxparl.learning.replay import Batch, ReplayState
+from jaxparl.learning.state import Weights, target_weights
+from jaxparl.types import PyTree, TrainState, Transition
+from jaxparl.validation import metrics, schemes
+from jaxparl.validation.metrics import ValidationMetrics
+from jaxparl.validation.terms import Terms, paid, recommended
+
+
+class BlackBoxes(NamedTuple):
+    """The black-box agents of one run, and what they face.
+
+    Attributes:
+      problem: the game and the settings that they learn with.
+      terms: what they are offered.
+      agent: their functions; their bits `[N, A]` are the recommended actions, one-hot, and their
+        Q-values those of everything they receive, payments included.
+    """
+
+    problem: Problem
+    terms: Terms
+    agent: Agent
+
+
+@struct.dataclass
+class ValidationState:
+    """Everything that changes: a run is a pure function of this, its terms and the iteration.
+
+    Attributes:
+      key: the run's key, never consumed; each iteration folds its number into it.
+      agent: the agents' weights and optimiser.
+      replay: the stored transitions; their rewards are everything the agents received.
+      actor: the environments, `[E]`.
+    """
+
+    key: jax.Array
+    agent: TrainState
+    replay: ReplayState
+    actor: ActorState
+
+
+def check_can_validate(env: Environment) -> None:
+    """Raises `ValueError` for a game with one agent, hidden actions or no exact solutions."""
+    if env.num_agents == 1 or not env.observed_actions or env.exact is None:
+        raise ValueError(
+            "validation needs several agents, observed actions and exact solutions, which "
+            f"{env.name} does not have"
+        )
+
+
+def check_principal(config: Config, env: Environment, weights: Weights) -> None:
+    """Refuses weights that are not those of a principal of this game.
+
+    Raises:
+      ValueError: naming the first array that does not fit.
+    """
+
+    def fresh(key: jax.Array) -> Weights:
+        problem = Problem(config, env, env.default_params, HyperParams())
+        return target_weights(learner.init(learner.make_learner(problem), key))
+
+    fit = jax.tree_util.tree_flatten_with_path(jax.eval_shape(fresh, jax.random.key(0)))[0]
+    given = dict(jax.tree_util.tree_flatten_with_path(weights)[0])
+    for path, leaf in fit:
+        found = given.pop(path).shape if path in given else None
+        if found != leaf.shape:
+            raise ValueError(
+                f"the principal is not of this game, or has other networks: its weights "
+                f"{jax.tree_util.keystr(path)} are {found}, not {leaf.shape}"
+            )
+
+
+def make_black_boxes(config: Config, env: Environment, terms: Terms) -> BlackBoxes:
+    """Builds black-box agents for what they face.
+
+    Args:
+      config: of the principal's training. Black boxes learn with the same settings, but have one
+        value per action, however the principal's own critics are made.
+      env: the game.
+      terms: what they face.
+
+    Raises:
+      ValueError: the game cannot be validated, see `check_can_validate`.
+    """
+    check_can_validate(env)
+    exploration = terms.hyper_params.validation_epsilon
+    problem = Problem(
+        config=dataclasses.replace(config, critic="per_action"),
+        env=env,
+        env_params=terms.env_params,
+        hyper_params=dataclasses.replace(terms.hyper_params, epsilon=exploration),
+    )
+    return BlackBoxes(problem, terms, make_agent(problem, num_bits=env.num_actions))
+
+
+def init(black_boxes: BlackBoxes, key: jax.Array) -> ValidationState:
+    """The state before the first iteration, whatever the principal's; `key` is consumed."""
+    problem = black_boxes.problem
+    key_run, key_agent, key_start = jax.random.split(key, 3)
+    # The last of as many keys as a training run has: environments start as they would there.
+    actor, observations = acting.init(problem, jax.random.split(key_start, 5)[-1])
+    first = jax.tree.map(lambda leaf: leaf[0], actor.env_state)
+    return ValidationState(
+        key=key_run,
+        agent=black_boxes.agent.init(key_agent, observations[0]),
+        replay=replay.init(problem.config, problem.env, first),
+        actor=actor,
+    )
+
+
+def q_values(
+    black_boxes: BlackBoxes, params: PyTree, env_state: PyTree, recommendation: jax.Array
+) -> jax.Array:
+    """`[N, A]`, what black-box agents expect of their actions in one state, told `[N]`."""
+    problem = black_boxes.problem
+    return black_boxes.agent.q_values(
+        params,
+        problem.observe(env_state),
+        jax.nn.one_hot(recommendation, problem.env.num_actions),
+        problem.env.outcome_probs(env_state, problem.env_params),
+    )
+
+
+def iterate(
+    black_boxes: BlackBoxes, state: ValidationState, iteration: jax.Array | int
+) -> tuple[ValidationState, jax.Array]:
+    """One iteration: E environment steps, one gradient step; returns the loss `[]` too."""
+    config = black_boxes.problem.config
+    key_explore, key_step, key_sample = jax.random.split(
+        jax.random.fold_in(state.key, iteration), 3
+    )
+    actor, transition = act(black_boxes, state, key_explore, key_step, iteration)
+    memory, batch = replay.remember(config, state.replay, transition, key_sample, iteration)
+    agent, loss, error = learn(black_boxes, state.agent, batch, iteration)
+    memory = replay.update(config, memory, batch, error)
+    return dataclasses.replace(state, agent=agent, replay=memory, actor=actor), loss
+
+
+def act(
+    black_boxes: BlackBoxes,
+    state: ValidationState,
+    key_explore: jax.Array,
+    key_step: jax.Array,
+    iteration: jax.Array | int,
+) -> tuple[ActorState, Transition]:
+    """Agents are told a recommendation, do what they think best or explore, and are paid."""
+    problem, terms, _ = black_boxes
+    env_state = state.actor.env_state
+    recommendation = jax.vmap(partial(recommended, problem.env, terms))(env_state)  # over E
+    value = jax.vmap(partial(q_values, black_boxes, state.agent.params))  # over E
+    wanted = jnp.argmax(value(env_state, recommendation), axis=-1)
+    action, explores = acting.explore(problem, state.actor, wanted, key_explore, iteration)
+    behaviour = Behaviour(action, wanted, explores, follows=action == recommendation)
+    actor, transition = acting.step(problem, state.actor, behaviour, key_step)
+    pay = jax.vmap(partial(paid, problem.env, terms))  # over E
+    payment = pay(env_state, recommendation, action)
+    total = jax.vmap(partial(schemes.total_rewards, terms.scheme))  # over E
+    reward = total(transition.agent_reward, payment)
+    return actor, dataclasses.replace(transition, agent_reward=reward)
+
+
+def learn(
+    black_boxes: BlackBoxes, agent: TrainState, batch: Batch, iteration: jax.Array | int
+) -> tuple[TrainState, jax.Array, jax.Array]:
+    """Updates the agents on one batch; returns the loss, and how wrong they were, `[B]`."""
+    problem, terms, _ = black_boxes
+    transition = batch.transition
+    # What the next state is worth depends on what will be recommended there.
+    recommend = jax.vmap(partial(recommended, problem.env, terms))  # over B
+    value = jax.vmap(partial(q_values, black_boxes, agent.target_params))  # over B
+    q_next = value(transition.next_env_state, recommend(transition.next_env_state))
+    agent, loss, error = black_boxes.agent.update(
+        updates.with_count(agent, iteration),
+        batch,
+        observation=jax.vmap(problem.observe)(transition.env_state),  # over B
+        bits=jax.nn.one_hot(recommend(transition.env_state), problem.env.num_actions),
+        weight=jnp.broadcast_to(batch.weight[:, None], transition.action.shape),
+        next_value=transition.continues[:, None] * jnp.max(q_next, axis=-1),
+    )
+    return agent, loss, jnp.mean(error, axis=-1)
+
+
+def move_targets(
+    black_boxes: BlackBoxes, state: ValidationState, iteration: jax.Array | int
+) -> ValidationState:
+    """Moves the agents' target weights, as in training."""
+    config = black_boxes.problem.config
+    agent = updates.move_target(config, state.agent, config.target_window, iteration)
+    return dataclasses.replace(state, agent=agent)
+
+
+def greedy(
+    black_boxes: BlackBoxes, params: PyTree
+) -> Callable[[PyTree, jax.Array], jax.Array]:
+    """Black boxes' policy by these weights, `(env_state, recommendation [N]) -> action [N]`."""
+
+    def own_policy(env_state: PyTree, recommendation: jax.Array) -> jax.Array:
+        return jnp.argmax(q_values(black_boxes, params, env_state, recommendation), axis=-1)
+
+    return own_policy
+
+
+def decide(black_boxes: BlackBoxes, params: PyTree) -> Decide:
+    """What happens in a state where black boxes play by these weights."""
+    env, terms = black_boxes.problem.env, black_boxes.terms
+    own_policy = greedy(black_boxes, params)
+
+    def decided(env_state: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
+        recommendation = recommended(env, terms, env_state)
+        action = own_policy(env_state, recommendation)
+        return recommendation, action, paid(env, terms, env_state, recommendation, action)
+
+    return decided
+
+
+def evaluate(
+    black_boxes: BlackBoxes, state: ValidationState, loss: jax.Array
+) -> ValidationMetrics:
+    """Evaluates what the agents have learned; `loss` is their mean loss since the last time."""
+    own_policy = greedy(black_boxes, state.agent.target_params)
+    return metrics.evaluate(black_boxes.problem.env, black_boxes.terms, own_policy, loss)

@@ -1,0 +1,141 @@
+"""The numbers of the paper's Figures 2 and 4: what black-box agents make of a frozen principal.
+
+The paper plays 80 episodes. Here the agents' greedy policies are written out state by state, and
+what an episode brings is computed: exact expectations, undiscounted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from jaxparl.environment import Environment
+from jaxparl.evaluation.offers import follow_sets, in_every_state
+from jaxparl.types import PlayValue, PyTree
+from jaxparl.validation.terms import NO_ACTION, Terms, paid, recommended
+
+
+@struct.dataclass
+class ValidationMetrics:
+    """One evaluation of one run of validation, `[]` each.
+
+    Attributes:
+      welfare: panels a and b, the rewards of all agents, payments not included.
+      payment: what all are paid: contracts, nudges and the constant proportion.
+      payment_share: panel c, payments over welfare.
+      follow_share: panel d, the share of recommendations that are followed in an episode; NaN, as
+        the next two, where nothing is recommended.
+      own_over_recommended_following: panel e, an agent's utility by its own policy over that of
+        following, while the others follow; a mean over agents. Near 1: the recommendations are an
+        equilibrium.
+      own_over_recommended_own: panel f, the same while the others play their own policies. Near 1:
+        incentive compatible.
+      optimal_welfare: exact, as the next two: see `terms.ExactReference`.
+      equilibrium_payment_share: likewise.
+      best_response_over_following: likewise.
+      agent_loss: mean over the iterations since the last evaluation.
+    """
+
+    welfare: jax.Array
+    optimal_welfare: jax.Array
+    payment: jax.Array
+    payment_share: jax.Array
+    equilibrium_payment_share: jax.Array
+    follow_share: jax.Array
+    own_over_recommended_following: jax.Array
+    best_response_over_following: jax.Array
+    own_over_recommended_own: jax.Array
+    agent_loss: jax.Array
+
+
+class Mixes(NamedTuple):
+    """All mixes of own and recommended policies, M = 2^N: bit i of m says that agent i follows.
+
+    Attributes:
+      action: `[M, S, N]` int, what is done in every state.
+      payment: `[M, S, N]`, what the principal pays for it.
+      follows: `[M, S, N]` bool, whether it is what was recommended.
+    """
+
+    action: jax.Array
+    payment: jax.Array
+    follows: jax.Array
+
+
+def mixes(
+    env: Environment, terms: Terms, own_policy: Callable[[PyTree, jax.Array], jax.Array]
+) -> Mixes:
+    """Writes out the mixes, given `own_policy(env_state, recommendation [N]) -> action [N]`.
+
+    What an agent that does not follow does is its own greedy action, given the recommendation; it
+    may be the recommended one, and is then paid. Without a principal all do as they like.
+    """
+    sets = follow_sets(env.num_agents)
+
+    def of_state(env_state: PyTree) -> Mixes:
+        recommendation = recommended(env, terms, env_state)
+        own = own_policy(env_state, recommendation)
+        can_follow = recommendation != NO_ACTION
+        action = jnp.where(sets & can_follow, recommendation, own)
+        pay = jax.vmap(partial(paid, env, terms, env_state, recommendation))  # over M
+        return Mixes(action, pay(action), action == recommendation)
+
+    by_state = in_every_state(env, of_state)
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), by_state)
+
+
+def _ratio(own: jax.Array, recommended: jax.Array) -> jax.Array:
+    # Payments and rewards of these games are not negative: 0 is a policy that never gets any.
+    return jnp.mean(own / jnp.where(recommended > 0, recommended, 1.0))
+
+
+def evaluate(
+    env: Environment,
+    terms: Terms,
+    own_policy: Callable[[PyTree, jax.Array], jax.Array],
+    agent_loss: jax.Array,
+) -> ValidationMetrics:
+    """Computes the numbers for `own_policy(env_state, recommendation [N]) -> action [N]`."""
+    env_params = terms.env_params
+    mixed = mixes(env, terms, own_policy)
+
+    def play_out(mix: Mixes) -> PlayValue:
+        return env.exact.play_values(env_params, mix.action, mix.payment)
+
+    # over M, one after the other: the tables of a large game are large.
+    values = jax.lax.map(play_out, mixed)
+    own = jax.tree.map(lambda leaf: leaf[0], values)
+    proportion = terms.scheme.proportion * (env.num_agents - 1) * own.welfare
+    own = dataclasses.replace(own, payment=own.payment + proportion)
+
+    # One unit for every recommendation followed: the payments then count them.
+    units = mixed.follows[0].astype(jnp.float32)
+    followed = env.exact.play_values(env_params, mixed.action[0], units)
+    recommendations = env_params.max_steps_in_episode * env.num_agents
+
+    def if_recommended(value: jax.Array) -> jax.Array:
+        return jnp.where(jnp.asarray(terms.scheme.contract_weight) > 0, value, jnp.nan)
+
+    agents = jnp.arange(env.num_agents)
+    everyone, alone = 2**env.num_agents - 1, 2**agents
+    by_agent = values.utilities
+    return ValidationMetrics(
+        welfare=own.welfare,
+        payment=own.payment,
+        payment_share=own.payment_share,
+        follow_share=if_recommended(followed.payment / recommendations),
+        own_over_recommended_following=if_recommended(
+            _ratio(by_agent[everyone - alone, agents], by_agent[everyone, agents])
+        ),
+        own_over_recommended_own=if_recommended(
+            _ratio(by_agent[0, agents], by_agent[alone, agents])
+        ),
+        **vars(terms.reference),
+        agent_loss=agent_loss,
+    )

@@ -1,0 +1,69 @@
+"""Black-box agents: which games have them, what they store, and that they learn."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from small import COIN_ENV
+from untrained import CONFIG, terms, validation_of
+
+from jaxparl.envs import make
+from jaxparl.training.single_run import make_validate
+from jaxparl.validation import terms as facing
+from jaxparl.validation.schemes import Scheme
+
+LONG = dataclasses.replace(
+    CONFIG,
+    iterations=2_000,
+    evaluation_interval=2_000,
+    target_interval=50,
+    batch_size=64,
+    replay="uniform",
+    replay_capacity=16_000,
+    hidden_sizes=(32, 32),
+    loss="huber",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("game_tree", {"depth": 2}), ("coin_game", {"grid_size": 3, "num_agents": 3})],
+)
+def test_a_game_without_several_agents_and_exact_solutions_is_refused(name, settings):
+    env, env_params = make(name, **settings)
+    with pytest.raises(ValueError, match="several agents, observed actions and exact solutions"):
+        make_validate(CONFIG, env, env_params)
+
+
+def test_what_is_stored_is_what_was_paid():
+    scheme = terms(Scheme(contract_weight=1.0, proportion=0.5, nudge=0.03))
+    task = validation_of(CONFIG)
+    state, _ = task.learn(scheme, task.init(scheme, jax.random.key(3)), 0)
+    stored = jax.tree.map(lambda leaf: leaf[: 20 * CONFIG.num_envs], state.replay.ring)
+
+    def offered(env_state, action):
+        asked = facing.recommended(COIN_ENV, scheme, env_state)
+        return asked, facing.paid(COIN_ENV, scheme, env_state, asked, action)
+
+    asked, payment = jax.jit(jax.vmap(offered))(stored.env_state, stored.action)
+    np.testing.assert_array_equal(stored.follows, stored.action == asked)
+    assert 0 < np.mean(stored.follows) < 1
+    plain = stored.principal_reward  # of the Coin Game: what each agent gets without payments
+    expected = plain + 0.5 * plain[:, ::-1] + payment
+    np.testing.assert_allclose(stored.agent_reward, expected, atol=1e-5)
+
+
+def test_cooperative_agents_earn_more_together_than_selfish_ones():
+    task = validation_of(LONG)
+
+    def learned(scheme):
+        state = task.init(scheme, jax.random.key(1))
+        for segment in range(LONG.iterations // LONG.segment_length):
+            state, loss = task.learn(scheme, state, segment)
+        return task.evaluate(scheme, state, loss)
+
+    selfish, cooperative = learned(terms(Scheme())), learned(terms(Scheme(proportion=1.0)))
+    assert cooperative.welfare > selfish.welfare + 2
+    assert selfish.payment == 0
+    np.testing.assert_allclose(cooperative.payment_share, 1.0, rtol=1e-5)

@@ -1,0 +1,143 @@
+"""What every environment of the registry keeps to that says how it is solved exactly."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from environment_play import NAMES, case_of
+
+from jaxparl.environment import ExactSolutions, ExactTable
+from jaxparl.equilibrium import check_table
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def case(request):
+    return case_of(request.param)
+
+
+def only(case, kind):
+    """The exact solutions of this kind, or the test is skipped."""
+    if not isinstance(case.env.exact, kind):
+        pytest.skip(f"{case.name} has no {kind.__name__}")
+    return case.env.exact
+
+
+def is_state(state, other):
+    """Whether two states are the same, `[]`; traceable."""
+    equal = jax.tree.map(lambda leaf, leaf_other: (leaf == leaf_other).all(), state, other)
+    return jnp.stack(jax.tree.leaves(equal)).all()
+
+
+def test_one_agent_has_a_table_and_several_have_solutions(case):
+    kind = ExactTable if case.env.num_agents == 1 else ExactSolutions
+    assert case.env.exact is None or isinstance(case.env.exact, kind)
+
+
+def test_all_states_are_enumerated_once_in_the_form_of_a_state(case):
+    exact = only(case, (ExactTable, ExactSolutions))
+    states = exact.states()
+    chex.assert_trees_all_equal_dtypes(states, case.played.state)
+    leaves = [np.asarray(leaf).reshape(exact.num_states, -1) for leaf in jax.tree.leaves(states)]
+    assert len(np.unique(np.concatenate(leaves, axis=1), axis=0)) == exact.num_states
+
+
+# --- Tables, of one agent ---------------------------------------------------------------------
+
+
+@functools.cache
+def table_of(name):
+    case = case_of(name)
+    return case.env.tabular(case.params)
+
+
+def test_an_environment_without_a_table_says_so(case):
+    if isinstance(case.env.exact, ExactTable):
+        pytest.skip(f"{case.name} has a table")
+    with pytest.raises(NotImplementedError, match=f"{case.env.name} has no exact table"):
+        case.env.tabular(case.params)
+    with pytest.raises(NotImplementedError, match="no exact table"):
+        _ = case.env.horizon
+
+
+def test_the_table_is_a_game_that_can_be_solved(case):
+    exact, table = only(case, ExactTable), table_of(case.name)
+    check_table(table)
+    assert table.agent_reward.shape == (exact.num_states, case.env.num_actions)
+    assert table.principal_reward.shape == (exact.num_states, case.env.num_outcomes)
+    assert np.float32(case.params.discount) == table.discount
+    assert case.env.horizon == exact.horizon
+
+
+def test_play_starts_in_state_0_and_is_over_within_the_horizon(case):
+    exact, steps = only(case, ExactTable), case.played
+    states = exact.states()
+    start = jax.tree.map(lambda leaf: leaf[0, 0], steps.state)
+    same = jax.vmap(is_state, (0, None))(states, start)
+    np.testing.assert_array_equal(np.flatnonzero(same), [0])
+    assert steps.info["next_state"].time.max() <= exact.horizon
+
+
+def test_the_table_agrees_with_every_step_from_every_state(case):
+    only(case, ExactTable)
+    env, params, table = case.env, case.params, table_of(case.name)
+    states = env.exact.states()
+
+    def compare(index, action, key):
+        state = jax.tree.map(lambda leaf: leaf[index], states)
+        *_, reward, terminated, _, info = env.step(key, state, action[None], params)
+        outcome, probs = info["outcome"][0], env.outcome_probs(state, params)[0]
+        successor_probs = table.successor_probs[index, outcome]
+        successors = jax.tree.map(lambda leaf: leaf[table.successor[index, outcome]], states)
+        is_reached = jax.vmap(is_state, (0, None))(successors, info["next_state"])  # over K
+        goes_on = successor_probs.sum()
+        principal_reward = info["principal_reward"][0]
+        return outcome, {
+            "outcome_probs": jnp.allclose(probs, table.outcome_probs[index]),
+            "agent_reward": reward[0] == table.agent_reward[index, action],
+            "principal_reward": principal_reward == table.principal_reward[index, outcome],
+            "end": jnp.where(terminated, goes_on < 1 - 1e-6, goes_on > 0),
+            "successor": terminated | (is_reached & (successor_probs > 0)).any(),
+        }
+
+    size, actions = table.agent_reward.shape
+    over_draws = jax.vmap(compare, (None, None, 0))
+    over_actions = jax.vmap(over_draws, (None, 0, None))
+    over_states = jax.jit(jax.vmap(over_actions, (0, None, None)))
+    keys = jax.random.split(jax.random.key(0), 128)
+    outcome, agrees = over_states(jnp.arange(size), jnp.arange(actions), keys)
+    wrong = {what: int((~np.asarray(holds)).sum()) for what, holds in agrees.items()}
+    assert not any(wrong.values()), wrong
+    # Every outcome that is not rare has come out in every state.
+    seen = np.stack([(outcome == o).any(axis=(1, 2)) for o in range(env.num_outcomes)], axis=-1)
+    assert seen[(table.outcome_probs > 0.05).any(axis=1)].all()
+
+
+# --- Solutions, of several agents -------------------------------------------------------------
+
+
+def test_the_index_of_a_state_is_its_place_among_all_states(case):
+    exact = only(case, ExactSolutions)
+    places = np.linspace(0, exact.num_states - 1, 500).astype(int)
+    states = jax.tree.map(lambda leaf: leaf[places], exact.states())
+    index = jax.vmap(exact.state_index)(states)
+    np.testing.assert_array_equal(index, places)
+    assert index.dtype == jnp.int32
+
+
+def test_no_agent_can_get_less_than_by_following_nor_all_of_them_more_than_the_optimum(case):
+    exact, rng = only(case, ExactSolutions), np.random.default_rng(0)
+    params = case.params.replace(max_steps_in_episode=2)
+    shape = (exact.num_states, case.env.num_agents)
+    actions = rng.integers(0, case.env.num_actions, shape, dtype=np.int32)
+    payments = rng.uniform(0, 0.1, (*shape, case.env.num_actions)).astype(np.float32)
+    paid = np.take_along_axis(payments, actions[..., None], axis=2)[..., 0]
+    followed = exact.play_values(params, actions, paid)
+    best = exact.best_responses(params, actions, payments)
+    assert followed.utilities.shape == best.shape == (case.env.num_agents,)
+    assert (np.asarray(best) >= np.asarray(followed.utilities)).all()
+    optimum = exact.optimal_welfare(params)
+    assert followed.welfare < optimum and exact.selfish_play(params).welfare <= optimum
+    np.testing.assert_allclose(exact.equilibrium(params, 0.0).welfare, optimum, rtol=1e-5)

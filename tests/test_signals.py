@@ -1,0 +1,52 @@
+"""Signals are caught between evaluations, and checkpoints written when they are due."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from jaxparl.experiment import signals
+from jaxparl.experiment.signals import CheckpointSchedule, Interruption
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_caught_and_the_second_one_is_not(number):
+    before = signal.getsignal(number)
+    with Interruption() as interruption:
+        assert interruption.signal is None
+        os.kill(os.getpid(), number)
+        assert interruption.signal == number
+        assert signal.getsignal(number) == signal.SIG_DFL
+    assert signal.getsignal(number) == before
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that is set by hand."""
+    now = [0.0]
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_checkpoints_keep_the_least_time_between_them_that_was_asked_for(clock):
+    schedule = CheckpointSchedule(10.0)
+    clock[0] = 9.0
+    assert not schedule.is_due()
+    clock[0] = 10.0
+    assert schedule.is_due()
+    schedule.record(100.0)
+    clock[0] = 19.0
+    assert not schedule.is_due()
+    assert CheckpointSchedule(0.0).is_due()
+
+
+def test_by_default_checkpoints_take_two_percent_of_the_time(clock):
+    schedule = CheckpointSchedule(None)
+    assert schedule.is_due()
+    schedule.record(1.0)
+    clock[0] = 48.9
+    assert not schedule.is_due()
+    clock[0] = 49.1
+    assert schedule.is_due()

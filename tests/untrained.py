@@ -1,0 +1,92 @@
+"""Principals of the small Coin Game whose networks are not trained, but scaled up.
+
+Their contracts are worth as much as the rewards, and of every kind.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+from small import COIN_ENV, COIN_PARAMS
+
+from jaxparl.config import Config, HyperParams
+from jaxparl.evaluation import offers
+from jaxparl.learning import learner
+from jaxparl.learning.learner import make_learner
+from jaxparl.learning.problem import Problem
+from jaxparl.learning.state import RunState, Weights, target_weights
+from jaxparl.training.task import Task, validation_task
+from jaxparl.types import Offer
+from jaxparl.validation import schemes
+from jaxparl.validation.schemes import FrozenPrincipal, Scheme
+from jaxparl.validation.terms import Terms, make_terms
+
+CONFIG = Config(
+    iterations=40,
+    evaluation_interval=20,
+    target_interval=10,
+    batch_size=16,
+    replay="prioritised",
+    replay_capacity=1_600,
+    hidden_sizes=(16, 16),
+    critic="per_action",
+    exploration="per_step",
+    hyper_params=HyperParams(
+        learning_rate=2e-3,
+        learning_rate_final=5e-4,
+        epsilon=0.4,
+        epsilon_final=0.1,
+        follow_share=0.5,
+        nudge=0.01,
+        alpha=0.1,
+    ),
+)
+PROBLEM = Problem(CONFIG, COIN_ENV, COIN_PARAMS, CONFIG.hyper_params)
+LEARNER = make_learner(PROBLEM)
+
+_init = jax.jit(functools.partial(learner.init, LEARNER))
+_offers = jax.jit(functools.partial(offers.learned_offers, LEARNER))
+_freeze = jax.jit(functools.partial(schemes.freeze, LEARNER))
+_make_terms = jax.jit(functools.partial(make_terms, PROBLEM))
+
+
+@functools.cache
+def start(seed: int = 0) -> RunState:
+    """The state before the first iteration."""
+    return _init(jax.random.key(seed))
+
+
+@functools.cache
+def weights(seed: int = 0) -> Weights:
+    """A principal, and what it takes the agents for."""
+    return jax.tree.map(lambda leaf: 3 * leaf, target_weights(start(seed)))
+
+
+@functools.cache
+def offered(seed: int = 0) -> Offer:
+    """What it offers in every state, `[S, N]`."""
+    return _offers(weights(seed))
+
+
+@functools.cache
+def frozen(seed: int = 0) -> FrozenPrincipal:
+    """The same as a table."""
+    return _freeze(weights(seed))
+
+
+def terms(scheme: Scheme) -> Terms:
+    """What black-box agents face under a scheme, in the game of principal 0."""
+    return _make_terms(frozen(), scheme)
+
+
+@functools.cache
+def validation_of(config: Config) -> Task:
+    """The parts of a run of validation, compiled; each takes its terms as a first argument."""
+
+    def part(name: str):
+        return jax.jit(
+            lambda terms, *args: getattr(validation_task(config, COIN_ENV, terms), name)(*args)
+        )
+
+    return Task(*map(part, Task._fields))
