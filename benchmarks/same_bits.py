@@ -1,8 +1,8 @@
 """Compares the results of two checkouts bit by bit: of every preset, and of a validation.
 
 A change that restructures the code must not change any result. Each preset is run, shortened, by
-both checkouts, and every array that they leave is compared: metrics of every evaluation, final
-weights, and a digest of the whole state of every run (weights, optimisers, replay, environments).
+both checkouts. Compared are the metrics of every evaluation, and a digest of the whole state of
+every run after the last iteration: weights, optimisers, replay, environments and keys.
 
     python benchmarks/same_bits.py OTHER_CHECKOUT
 
@@ -65,7 +65,9 @@ def main() -> None:
             if options.only and f"{env}/{preset}" not in options.only:
                 continue
             folders = [
-                _run(checkout, base / name / f"{env}-{preset}", (env, "--preset", preset), arguments)
+                _run(
+                    checkout, base / name / f"{env}-{preset}", (env, "--preset", preset), arguments
+                )
                 for name, checkout in (("here", ROOT), ("other", options.other.resolve()))
             ]
             found = _differences(*folders)

@@ -159,22 +159,20 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
       An agent works or does not, and the principal sees only whether the task succeeds.
 
       >>> import jax.numpy as jnp
-      >>> @struct.dataclass
-      ... class TaskState:
-      ...     time: jax.Array
-      >>> class Task(PrincipalAgentEnvironment[TaskState, GameParams]):
+      >>> from gymnax.environments.environment import EnvState
+      >>> class Task(PrincipalAgentEnvironment[EnvState, GameParams]):
       ...     num_agents, num_actions, num_outcomes = 1, 2, 2
       ...     default_params = GameParams()
       ...
       ...     def initial_state(self, key, params):
-      ...         return TaskState(time=jnp.int32(0))
+      ...         return EnvState(time=jnp.int32(0))
       ...
       ...     def outcome_probs(self, state, params):
       ...         return jnp.array([[[0.9, 0.1], [0.1, 0.9]]])  # [N, A, O]
       ...
       ...     def resolve(self, key, state, action, outcome, params):
       ...         return Resolution(
-      ...             state=TaskState(time=state.time + 1),
+      ...             state=EnvState(time=state.time + 1),
       ...             agent_reward=-0.5 * action,
       ...             principal_reward=2.0 * outcome,
       ...             terminated=jnp.bool_(True),
@@ -235,16 +233,25 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
 
     def tabular(self, params: TParams) -> TabularGame:
         """The table of a game of one agent; NotImplementedError where there is none."""
-        return self._exact_table().table(params)
+        return self.exact_table.table(params)
 
     @property
     def horizon(self) -> int:
         """T, the decisions of an episode of this table; NotImplementedError where there is none."""
-        return self._exact_table().horizon
+        return self.exact_table.horizon
 
-    def _exact_table(self) -> ExactTable[TState, TParams]:
+    @property
+    def exact_table(self) -> ExactTable[TState, TParams]:
+        """What `exact` is of one agent; NotImplementedError where it is not."""
         if not isinstance(self.exact, ExactTable):
             raise NotImplementedError(f"{self.name} has no exact table")
+        return self.exact
+
+    @property
+    def exact_solutions(self) -> ExactSolutions[TState, TParams]:
+        """What `exact` is of several agents; NotImplementedError where it is not."""
+        if not isinstance(self.exact, ExactSolutions):
+            raise NotImplementedError(f"{self.name} has no exact solutions")
         return self.exact
 
     @property
@@ -266,9 +273,8 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     ) -> tuple[Any, TState, jax.Array, jax.Array, jax.Array, dict[Any, Any]]:
         """One step, and a reset where the episode is over: gymnax' own, but observed once.
 
-        gymnax observes both the state after the step and the state after a reset. Observing
-        takes most of the time of a step in small games, so here the returned state is observed,
-        and the one before the reset only where `final_observation` is used.
+        gymnax observes the state after the step and the state after a reset, and that takes most
+        of the time in small games. Here `final_observation` costs only those who use it.
         """
         params = self.default_params if params is None else params
         key_step, key_reset = jax.random.split(key)

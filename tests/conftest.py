@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +37,26 @@ def pytest_terminal_summary(
     if told(config):
         terminalreporter.section("measured")
         terminalreporter.write_line("\n".join(told(config)))
+
+
+def pytest_collection_finish() -> None:
+    # What has been imported stays, as in `jaxparl.__main__`.
+    gc.freeze()
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    """Has an item for every program that was compiled, or read from the cache, in this test."""
+    found: list[str] = []
+
+    def listen(event: str, seconds: float, **_: object) -> None:
+        del seconds
+        if event == "/jax/core/compile/backend_compile_duration":
+            found.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield found
+    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 class SolvedTree(NamedTuple):

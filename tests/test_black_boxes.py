@@ -19,9 +19,6 @@ LONG = dataclasses.replace(
     evaluation_interval=2_000,
     target_interval=50,
     batch_size=64,
-    replay="uniform",
-    replay_capacity=16_000,
-    hidden_sizes=(32, 32),
     loss="huber",
 )
 

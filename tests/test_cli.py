@@ -229,6 +229,7 @@ def diverge(monkeypatch: pytest.MonkeyPatch, rows: list[int]) -> None:
 
 
 def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path, capsys, monkeypatch):
+    whole = np.load(finished(*SMALL_TREE) / "metrics.npz")
     diverge(monkeypatch, [1])
     assert train(tmp_path / "run", *SMALL_TREE) == 0
     message = capsys.readouterr().err
@@ -236,7 +237,6 @@ def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path, capsys, mon
     assert "seed 0 has diverged" not in message
     curves = np.load(tmp_path / "run" / "metrics.npz")
     assert np.isnan(curves["utility_ratio"][1, -1])
-    whole = np.load(finished(*SMALL_TREE) / "metrics.npz")
     np.testing.assert_array_equal(curves["utility_ratio"][0], whole["utility_ratio"][0])
     np.testing.assert_array_equal(curves["utility_ratio"][1, :-1], whole["utility_ratio"][1, :-1])
 

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from command_line import (
     EVALUATIONS,
     SMALL_COIN_GAME,
-    edit_json,
+    SMALL_TREE,
     fails,
     finished,
     train,
 )
+
+from jaxparl import cli
+from jaxparl.envs import REGISTRY, game_tree
+from jaxparl.experiment import run as running
+from jaxparl.experiment.checkpoint import load_weights
+from jaxparl.experiment.job import prepare
+from jaxparl.training import make_train
+from jaxparl.training.runs import RunId
 
 VALIDATED = (*SMALL_COIN_GAME, "--validate")
 
@@ -38,15 +49,55 @@ def test_principals_are_validated_under_every_scheme():
         assert (folder / name).stat().st_size > 1000
 
 
-def test_a_game_without_exact_solutions_is_trained_by_the_same_command(tmp_path, capsys):
-    agents = ("--num-agents", "3", "--iterations", "100", "--no-validate")
-    assert train(tmp_path / "run", *SMALL_COIN_GAME, *agents) == 0
+class UnsolvedTree(game_tree.GameTree):
+    """A tree that says nothing about how it is solved, and can be drawn."""
+
+    exact = None
+    can_draw = True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnsolvedTree) and self.settings == other.settings
+
+    def __hash__(self) -> int:
+        return hash((UnsolvedTree, self.settings))
+
+    def draw(self, axes: Any, state: game_tree.TreeState) -> None:
+        axes.bar(["node"], [int(state.node)])
+
+
+def test_a_registered_game_without_exact_solutions_is_trained_by_the_same_command(
+    tmp_path, capsys, monkeypatch
+):
+    entry = dataclasses.replace(REGISTRY["game_tree"], environment=UnsolvedTree)
+    monkeypatch.setitem(REGISTRY, "unsolved", entry)
+    assert train(tmp_path / "run", "unsolved", *SMALL_TREE[1:]) == 0
     shown = capsys.readouterr().out
     assert "welfare" in shown
-    assert "to gain" not in shown
+    assert "of exact" not in shown
     welfare = json.loads((tmp_path / "run" / "summary.json").read_text())["welfare"]
     assert len(welfare["per_run"]) == 2
     assert (tmp_path / "run" / "figure.png").exists()
+    assert (tmp_path / "run" / "episode.gif").exists()
+    assert "validation needs several agents" in fails(capsys, "train", "unsolved", "--validate")
+
+
+def three_agents() -> tuple[str, ...]:
+    return (*SMALL_COIN_GAME, "--num-agents", "3", "--no-validate")
+
+
+def test_three_agents_are_trained_by_the_same_program():
+    job = cli.parse(three_agents())
+    env = REGISTRY["coin_game"].environment(job.settings)
+    trained = jax.eval_shape(make_train(job.config, env, env.default_params), jax.random.key(0))
+    assert trained.metrics.welfare.shape == (EVALUATIONS,)
+
+
+@pytest.mark.slow
+def test_three_agents_are_trained_by_the_same_command(tmp_path, capsys):
+    assert train(tmp_path / "run", *three_agents()) == 0
+    shown = capsys.readouterr().out
+    assert "welfare" in shown
+    assert "to gain" not in shown
     assert (tmp_path / "run" / "episode.gif").exists()
 
 
@@ -60,7 +111,7 @@ def test_saved_principals_are_validated_to_the_bit_as_in_the_run_that_trained_th
     assert not (again / "metrics.npz").exists()
 
 
-def test_principals_in_a_folder_of_an_older_version_are_validated(tmp_path):
+def test_principals_in_a_folder_of_an_older_version_are_read(tmp_path):
     """What is read of it is as it was: the game, its settings, the runs and their weights."""
     old = tmp_path / "old"
     shutil.copytree(finished(*VALIDATED), old)
@@ -70,9 +121,14 @@ def test_principals_in_a_folder_of_an_older_version_are_validated(tmp_path):
     del config["format"]
     content = {**config, "config": learning, "versions": {"jaxparl": "0.1.0"}}
     (old / "config.json").write_text(json.dumps(content))
-    assert train(tmp_path / "again", *SMALL_COIN_GAME, "--principal", str(old)) == 0
-    before, after = (np.load(path / "validation.npz") for path in (old, tmp_path / "again"))
-    np.testing.assert_array_equal(before["welfare"], after["welfare"])
+    place = ("--principal", str(old), "--out", str(tmp_path / "again"))
+    job = cli.parse([*SMALL_COIN_GAME, *place])
+    experiment = prepare(job, REGISTRY["coin_game"].environment(job.settings))
+    experiment.folder.close()
+    assert experiment.saved is not None
+    assert experiment.saved.runs == [RunId(0, 0), RunId(0, 1)]
+    weights = load_weights(finished(*VALIDATED) / "checkpoints" / "final")
+    jax.tree.map(np.testing.assert_array_equal, vars(experiment.saved.weights), vars(weights))
 
 
 @pytest.mark.parametrize(
@@ -89,15 +145,25 @@ def test_principals_of_another_game_are_refused(change, message, capsys, tmp_pat
     assert not (tmp_path / "again").exists()
 
 
-def test_principals_that_have_diverged_are_not_validated(tmp_path):
-    """They are known by their curves, here of a run that is to be validated later."""
+def test_principals_that_have_diverged_are_not_validated(tmp_path, monkeypatch):
+    """They are known by their curves, here of a run whose validation is missing."""
     folder = tmp_path / "run"
     shutil.copytree(finished(*VALIDATED), folder)
-    for path in folder.glob("validation.*"):
-        path.unlink()
+    (folder / "validation.json").unlink()
     arrays = dict(np.load(folder / "metrics.npz"))
     arrays["agent_loss"][0, -1] = np.nan
     np.savez(folder / "metrics.npz", **arrays)
-    edit_json(folder / "config.json", validate=True)
-    assert train(folder, *VALIDATED, "--resume", "auto") == 0
-    assert np.unique(np.load(folder / "validation.npz")["seed"]).tolist() == [1]
+    given = []
+
+    def compile_validation(config, env, runs, weights, lanes):
+        given.append((runs, weights))
+        raise FloatingPointError("this is far enough")
+
+    monkeypatch.setattr(running, "compile_validation", compile_validation)
+    assert train(folder, *VALIDATED, "--resume", "auto") == 1
+    ((runs, weights),) = given
+    assert runs == [RunId(game_id=0, seed=1)]
+    every = load_weights(folder / "checkpoints" / "final")
+    jax.tree.map(
+        lambda own, leaf: np.testing.assert_array_equal(own, leaf[1:]), vars(weights), vars(every)
+    )

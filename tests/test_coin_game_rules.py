@@ -19,7 +19,7 @@ from jaxparl.envs.coin_game import CoinGame, Settings
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))
 def random_play(env, params, episodes, steps):
-    """Before, action, reward and after of `[T E]` random steps, resets left out."""
+    """Before, action, reward and after of `[T E]` random steps, without automatic resets."""
     key_reset, key_action, key_steps = jax.random.split(jax.random.key(0), 3)
     _, state = jax.vmap(env.reset, (0, None))(jax.random.split(key_reset, episodes), params)
     shape = (steps, episodes, env.num_agents)
@@ -28,10 +28,9 @@ def random_play(env, params, episodes, steps):
     def one_step(state, now):
         action, key = now
         keys = jax.random.split(key, episodes)
-        _, after, reward, _, _, info = jax.vmap(env.step, (0, 0, 0, None))(
-            keys, state, action, params
-        )  # over E
-        return after, (state, action, reward, info["next_state"])
+        step = jax.vmap(env.step_env, (0, 0, 0, None))  # over E
+        _, after, reward, *_ = step(keys, state, action, params)
+        return after, (state, action, reward, after)
 
     played = jax.lax.scan(one_step, state, (actions, jax.random.split(key_steps, steps)))[1]
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), played)
@@ -126,9 +125,9 @@ COLLECTIONS = {
 @functools.partial(jax.jit, static_argnums=0)
 def step_often(env, keys, state, action, params):
     """Rewards and states after the same step with other random numbers."""
-    step = jax.vmap(env.step, (0, None, None, None))  # over the draws
-    _, _, reward, _, _, info = step(keys, state, action, params)
-    return reward, info["next_state"]
+    step = jax.vmap(env.step_env, (0, None, None, None))  # over the draws
+    _, after, reward, *_ = step(keys, state, action, params)
+    return reward, after
 
 
 @pytest.mark.parametrize("rules", RULES)

@@ -62,6 +62,14 @@ def test_an_environment_without_a_table_says_so(case):
         _ = case.env.horizon
 
 
+def test_an_environment_without_solutions_says_so(case):
+    if isinstance(case.env.exact, ExactSolutions):
+        assert case.env.exact_solutions == case.env.exact
+    else:
+        with pytest.raises(NotImplementedError, match=f"{case.env.name} has no exact solutions"):
+            _ = case.env.exact_solutions
+
+
 def test_the_table_is_a_game_that_can_be_solved(case):
     exact, table = only(case, ExactTable), table_of(case.name)
     check_table(table)

@@ -83,7 +83,7 @@ def test_parts_of_an_older_version_are_left_to_it(parts, tmp_path, capsys):
     edit_json(old / "shard-1-of-2" / "config.json", format=1, versions={"jaxparl": "0.1.0"})
     message = fails(capsys, "merge", str(old))
     assert f"{old / 'shard-1-of-2'} was written by jaxparl 0.1.0" in message
-    assert "merge it with the version that wrote it" in message
+    assert "merge the parts with that version" in message
     assert not (old / "merged").exists()
 
 

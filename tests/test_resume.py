@@ -132,7 +132,7 @@ def test_a_run_of_an_older_version_is_left_to_it(source, tmp_path, capsys):
     assert train(folder, *TREE) == 2
     message = capsys.readouterr().err
     assert f"error: {folder} was written by jaxparl 0.1.0" in message
-    assert "resume it with the version that wrote it, or choose another --out" in message
+    assert "finish it with that version, or choose another --out" in message
     assert message.count("\n") == 1
     assert contents(folder) == before
 

@@ -135,6 +135,6 @@ def test_a_folder_of_another_version_is_not_resumed_and_says_which_one_can(versi
     message = str(refusal.value)
     assert f"was written by jaxparl {version or 'of an unknown version'}" in message
     assert "cannot resume it" in message
-    assert "resume it with the version that wrote it, or choose another --out" in message
+    assert "finish it with that version, or choose another --out" in message
     assert "\n" not in message
     assert (folder.path / "config.json").read_bytes() == before

@@ -9,7 +9,8 @@ Nothing on a torus depends on absolute positions. A solution that is the same ev
 computed with the first agent on cell 0 only; policies that are given state by state take all
 positions of the first agent.
 
-Tables have the axes of `CoinSolutions.states`, not joined to S, and before them up to three more:
+Tables have the axes of `CoinSolutions.states`, not joined to S, and before them up to three more.
+All sums are stacked in one array, so that one lookup per step serves all of them:
 
     K  discounts: DECISIVE, what the players decide by; UNDISCOUNTED, what is reported
     2  REWARD, PAYMENT

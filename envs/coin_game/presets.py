@@ -1,8 +1,7 @@
 """The presets of the Coin Game.
 
-`figure2` and `figure4` learn as in the paper. The others reach comparable results in a fraction
-of the time, from several environments at once and a centred view. docs/method.md says which
-settings are the paper's.
+`figure2` and `figure4` learn as in the paper. The others learn from several environments at once
+and a centred view, in far fewer iterations. docs/method.md says which settings are the paper's.
 """
 
 from __future__ import annotations

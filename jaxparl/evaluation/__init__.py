@@ -1,7 +1,7 @@
-"""What learned contracts are worth: the paper's numbers, beside exact values where they exist.
+"""What learned contracts are worth: the paper's numbers, with exact values where they exist.
 
-A game with one agent and a table gets an oracle agent (`oracle`), a game with several agents and
-exact solutions an audit (`audit`), any other game episodes (`episodes`).
+A game of one agent that has a table is evaluated by an oracle agent (`oracle`), a game of several
+agents that has exact solutions by an audit (`audit`), and any other game by episodes (`episodes`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ Metrics = OracleMetrics | AuditMetrics | EpisodeMetrics
 
 
 def solve(problem: Problem) -> Exact:
-    """Solves the game once, before learning; an empty tuple where it cannot be solved."""
+    """Solves a game exactly, before learning; an empty tuple where it cannot be solved.
+
+    Examples:
+      >>> from jaxparl.config import Config, HyperParams
+      >>> from jaxparl.envs import make
+      >>> env, env_params = make("coin_game", num_agents=3)
+      >>> solve(Problem(Config(), env, env_params, HyperParams()))
+      ()
+    """
     if problem.env.exact is None:
         return ()
     if problem.env.num_agents == 1:
@@ -32,7 +40,14 @@ def solve(problem: Problem) -> Exact:
 
 
 def evaluate(learner: Learner, exact: Any, state: RunState, losses: Losses) -> Metrics:
-    """Evaluates what was learned; `exact` is what `solve` returned for the game."""
+    """Evaluates what was learned.
+
+    Args:
+      learner: of a problem.
+      exact: what `solve` returned for that problem.
+      state: whose target weights are evaluated.
+      losses: means since the last evaluation, which become part of the metrics.
+    """
     env = learner.problem.env
     if env.exact is None:
         return episodes.evaluate(learner, state, losses)

@@ -1,8 +1,8 @@
-"""Several agents: the exact worth of learned contracts, and a certificate.
+"""Evaluation with several agents: the exact value of learned contracts, and a certificate.
 
-All follow the principal. What an episode then brings is computed, not sampled, and so is the most
-that any agent could gain by deviating: how far the contracts are from incentive compatible
-(section 5.2 of the paper asks validation agents; this asks the best possible ones).
+All agents follow the principal. What an episode then brings is computed, not sampled. So is the
+most that any agent could gain by deviating, which measures how far the contracts are from being
+incentive compatible. (Section 5.2 of the paper measures this with agents that learn.)
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class AuditExact:
 
 @struct.dataclass
 class AuditMetrics:
-    """One evaluation of one run with several agents that all follow, `[]` each.
+    """One evaluation of one run with several agents, `[]` each.
 
-    Exact expectations of an undiscounted episode.
+    Exact expectations of an undiscounted episode in which all follow.
 
     Attributes:
       welfare: the rewards of all agents, payments not included.
@@ -46,7 +46,7 @@ class AuditMetrics:
       equilibrium_payment_share: the same in equilibrium.
       deviation_gain: the certificate, the most that one agent could gain by deviating while the
         others follow, in units of reward.
-      relative_deviation_gain: the most as a share of that agent's utility.
+      relative_deviation_gain: the largest gain as a share of the agent's utility.
       agent_loss: mean over the iterations since the last evaluation.
       principal_loss: likewise.
       outcome_model_loss: likewise.
@@ -71,6 +71,11 @@ class Audit:
     Attributes:
       values: what it brings.
       best_responses: `[N]`, the most that each agent could get while the others follow.
+
+    Examples:
+      >>> values = PlayValue(jnp.float32(4.0), jnp.float32(1.0), utilities=jnp.array([3.0, 2.0]))
+      >>> print(Audit(values, best_responses=jnp.array([3.25, 2.0])).deviation_gain)
+      0.25
     """
 
     values: PlayValue
@@ -83,8 +88,9 @@ class Audit:
 
 
 def audit(problem: Problem, offered: Offer) -> Audit:
-    """What offers in every state, `[S, N]`, are worth, by dynamic programming."""
-    exact, env_params, action = problem.env.exact, problem.env_params, offered.recommendation
+    """Computes what offers in every state, `[S, N]`, are worth, by dynamic programming."""
+    exact, env_params = problem.env.exact_solutions, problem.env_params
+    action = offered.recommendation
     return Audit(
         values=exact.play_values(env_params, action, payments_for_following(offered)),
         best_responses=exact.best_responses(env_params, action, offered.contract.payments),
@@ -92,11 +98,12 @@ def audit(problem: Problem, offered: Offer) -> Audit:
 
 
 def solve(problem: Problem) -> AuditExact:
-    """The best welfare, and the equilibrium of the paper's objective."""
-    exact, env_params, alpha = problem.env.exact, problem.env_params, problem.hyper_params.alpha
+    """The optimal welfare, and the equilibrium of the paper's objective."""
+    exact, env_params = problem.env.exact_solutions, problem.env_params
+    equilibrium = exact.equilibrium(env_params, problem.hyper_params.alpha)
     return AuditExact(
         optimal_welfare=exact.optimal_welfare(env_params),
-        equilibrium_payment_share=exact.equilibrium(env_params, alpha).payment_share,
+        equilibrium_payment_share=equilibrium.payment_share,
     )
 
 

@@ -1,4 +1,4 @@
-"""Games that cannot be solved: what an episode brings, averaged over many."""
+"""Evaluation of games that cannot be solved: what an episode brings, averaged over many."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jaxparl.learning.state import Losses, RunState, target_weights
 #: Episodes per evaluation, as many as in the paper.
 NUM_EPISODES = 80
 
-# Iterations count from 0: no iteration folds this number into the run's key.
+# Folded into the run's key. Iterations count from 0, and none of them gets this far.
 _EPISODES_STREAM = 2**31 - 1
 
 
@@ -23,7 +23,7 @@ _EPISODES_STREAM = 2**31 - 1
 class EpisodeMetrics:
     """One evaluation of one run of a game without exact solutions, `[]` each.
 
-    Means over episodes in which all follow the target weights' recommendations, undiscounted.
+    Means over undiscounted episodes in which all follow the recommendations of the target weights.
 
     Attributes:
       principal_utility: the principal's rewards, net of payments.
@@ -43,7 +43,7 @@ class EpisodeMetrics:
 
 
 def evaluate(learner: Learner, state: RunState, losses: Losses) -> EpisodeMetrics:
-    """Plays the paper's 80 episodes, the same ones at every evaluation but for what is done."""
+    """Plays 80 episodes, as in the paper, with the same random numbers at every evaluation."""
     keys = jax.random.split(jax.random.fold_in(state.key, _EPISODES_STREAM), NUM_EPISODES)
     play = jax.vmap(partial(play_episode, learner, target_weights(state)))  # over episodes
     episodes = play(keys)

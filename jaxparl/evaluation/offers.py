@@ -1,4 +1,4 @@
-"""What learned weights offer: standing offers, in one state or in every state."""
+"""Standing offers of learned weights, in one state or in every state."""
 
 from __future__ import annotations
 
@@ -15,28 +15,34 @@ from jaxparl.learning.learner import Learner, offer
 from jaxparl.learning.state import Weights
 from jaxparl.types import Offer, PyTree
 
-# Boards of a large game, all at once, would not fit into a cache.
+# The observations of all states of a large game at once would not fit into a cache.
 _STATES_AT_ONCE = 4096
 
 
 def in_every_state(env: Environment, of_state: Callable[[PyTree], PyTree]) -> PyTree:
-    """Applies a function of one state to all enumerated states: adds a leading axis `S`.
+    """Applies a function of one state to all enumerated states, which adds a leading axis `S`.
 
     Raises:
-      ValueError: the game has no exact solutions, which enumerate its states.
+      ValueError: the states of the environment are not enumerated.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> env, _ = make("game_tree", depth=3)
+      >>> in_every_state(env, lambda env_state: env_state.time).tolist()
+      [0, 1, 1, 2, 2, 2, 2]
     """
     if env.exact is None:
         raise ValueError(f"the states of {env.name} are not enumerated")
     states = env.exact.states()
     count = len(jax.tree.leaves(states)[0])
-    # As many as divide them all, if possible: a rest would be compiled as a program of its own.
+    # A number that divides S if possible: a remainder would be compiled as a program of its own.
     most = min(count, _STATES_AT_ONCE)
     at_once = next((size for size in range(most, most // 2, -1) if count % size == 0), most)
     return jax.lax.map(of_state, states, batch_size=at_once)  # over S
 
 
 def follow_sets(num_agents: int) -> np.ndarray:
-    """`[M, N]` bool, all sets of agents that may follow, M = 2^N: bit i of m is agent i's.
+    """All M = 2^N sets of agents that may follow, `[M, N]` bool. Bit i of m says if agent i does.
 
     Examples:
       >>> follow_sets(2).astype(int).tolist()
@@ -46,13 +52,13 @@ def follow_sets(num_agents: int) -> np.ndarray:
 
 
 def standing_offer(learner: Learner, weights: Weights, env_state: PyTree) -> Offer:
-    """What a trained principal offers in one state, to stand whatever the others do.
+    """What a trained principal offers in one state, whatever the other agents do.
 
-    Each agent is paid the largest of its contracts over f_{-i}: whether it follows is then not a
-    question of who else will (section 5.2 of the paper asks for dominant strategies).
+    Each agent is paid the largest of its contracts over all f_{-i}. Following is then worthwhile no
+    matter who else follows (section 5.2 of the paper asks for dominant strategies).
     """
     sets = follow_sets(learner.problem.env.num_agents)
-    # Where an even number stays away: these sets show each agent every f_{-i} once.
+    # Sets that leave out an even number of agents: these show each agent every f_{-i} once.
     sets = sets[(~sets).sum(axis=1) % 2 == 0]
     offered = jax.vmap(partial(offer, learner, weights, env_state))(jnp.asarray(sets))  # over M
     most = jax.tree.map(lambda leaf: jnp.max(leaf, axis=0), offered.contract)
@@ -61,11 +67,22 @@ def standing_offer(learner: Learner, weights: Weights, env_state: PyTree) -> Off
 
 
 def learned_offers(learner: Learner, weights: Weights) -> Offer:
-    """What these weights recommend and pay in every state, `[S, N]`: their standing offers."""
+    """The standing offers of these weights in every state, `[S, N]`."""
     return in_every_state(learner.problem.env, partial(standing_offer, learner, weights))
 
 
 def payments_for_following(offered: Offer) -> jax.Array:
-    """What following pays, `[..., N]`: the payment for the recommendation, an observed action."""
+    """The payments for following the recommendations, `[..., N]`, where actions are observed.
+
+    Args:
+      offered: with any leading axes; its contracts pay for actions, `[..., N, A]`.
+
+    Examples:
+      >>> from jaxparl.types import Contract
+      >>> nothing = jnp.zeros(1)
+      >>> contract = Contract(jnp.array([[0.0, 0.5, 0.0]]), nothing, nothing == 0)
+      >>> print(payments_for_following(Offer(jnp.array([1]), contract, None, nothing, nothing)))
+      [0.5]
+    """
     asked = offered.recommendation[..., None]
     return jnp.take_along_axis(offered.contract.payments, asked, axis=-1)[..., 0]

@@ -1,12 +1,12 @@
-"""One agent, hidden actions: what learned contracts achieve against an exact agent.
+"""Evaluation with one agent: what learned contracts earn from an agent that responds optimally.
 
-The learned contracts are offered in every state to an oracle agent that best-responds to them
-by dynamic programming. What the principal then gets is compared with the subgame-perfect
+The learned contracts are offered in every state to an oracle agent, which best-responds to them by
+dynamic programming. The principal's utility is compared with that in the subgame-perfect
 equilibrium (section 5.1 of the paper). Nothing is sampled.
 
-The equilibrium is no strict upper bound. Offers in every state are a commitment: one that would
-not be worth keeping in some state can steer the agent in the states before it, and then earn a
-little more than any subgame-perfect offer could.
+The equilibrium is not a strict upper bound. Offers in every state are a commitment. An offer that
+the principal would rather not keep in one state can steer the agent in the states before it, and
+thereby earn slightly more than any subgame-perfect offers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class OracleExact:
     """The equilibrium that learning is compared with, for one agent.
 
     Attributes:
-      recommendation: `[S]`, the action wanted in each state.
+      recommendation: `[S]`, the recommended action in each state.
       principal_utility: `[]`, from the start of the game, net of payments.
       agent_utility: `[]`, payments included.
     """
@@ -48,8 +48,8 @@ class OracleMetrics:
       utility_ratio: the first over the second.
       agent_utility: the oracle agent's utility under the learned contracts.
       equilibrium_agent_utility: the agent's utility in equilibrium.
-      recommendation_accuracy: share of the states where the equilibrium's action is asked for.
-      obedience: share of the states where the oracle agent does what is asked.
+      recommendation_accuracy: share of the states where the equilibrium's action is recommended.
+      obedience: share of the states where the oracle agent follows the recommendation.
       agent_loss: mean over the iterations since the last evaluation.
       principal_loss: likewise.
       outcome_model_loss: likewise; 0 where the outcome distribution is known.
@@ -68,10 +68,10 @@ class OracleMetrics:
 
 
 def solve(problem: Problem) -> OracleExact:
-    """The equilibrium of a game with one agent, which starts in state 0 of its table."""
+    """The subgame-perfect equilibrium of a game of one agent."""
     env = problem.env
     solution = backward_induction(env.tabular(problem.env_params), env.horizon)
-    states = env.exact.states()
+    states = env.exact_table.states()
     return OracleExact(
         recommendation=solution.action[states.time, jnp.arange(states.time.shape[0])],
         principal_utility=solution.principal_value[0, 0],
@@ -97,10 +97,10 @@ def respond(problem: Problem, offered: Offer) -> Equilibrium:
 def evaluate(
     learner: Learner, exact: OracleExact, state: RunState, losses: Losses
 ) -> OracleMetrics:
-    """Offers the learned contracts to the oracle agent."""
+    """Offers the learned contracts to the oracle agent, and compares with the equilibrium."""
     offered = learned_offers(learner, target_weights(state))
     response = respond(learner.problem, offered)
-    states = learner.problem.env.exact.states()
+    states = learner.problem.env.exact_table.states()
     recommendation = offered.recommendation[:, 0]
     done = response.action[states.time, jnp.arange(recommendation.shape[0])]
     utility = response.principal_value[0, 0]

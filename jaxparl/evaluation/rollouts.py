@@ -1,4 +1,4 @@
-"""Episodes: one that is summed up, or one that is recorded step by step."""
+"""Episodes of greedy play: played to their end and summed up, or recorded step by step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
 from jaxparl.types import PyTree
 
-#: What happens in one state: `env_state -> (recommendation, action, payment)`, `[N]` each.
+#: What is recommended, done and paid in one state:
+#: `env_state -> (recommendation, action, payment)`, `[N]` each.
 Decide = Callable[[PyTree], tuple[jax.Array, jax.Array, jax.Array]]
 
 
@@ -37,7 +38,7 @@ class Episode(NamedTuple):
 
 
 def play_episode(learner: Learner, weights: Weights, key: jax.Array) -> Episode:
-    """Plays one episode in which all follow; consumes `key`."""
+    """Plays one episode in which all agents follow the standing offers; consumes `key`."""
     env, env_params = learner.problem.env, learner.problem.env_params
     key_reset, key_steps = jax.random.split(key)
     nothing = jnp.zeros(env.num_agents)
@@ -84,13 +85,13 @@ class Step(NamedTuple):
 
 
 def record_episode(problem: Problem, decide: Decide, key: jax.Array, length: int) -> Step:
-    """Plays the first `length` steps of an episode and keeps all of them, with a leading axis T.
+    """Plays the first `length` steps of an episode and returns all of them, with a leading axis T.
 
     Args:
       problem: whose environment is played.
       decide: what happens in a state, see `Decide`.
       key: consumed.
-      length: T, static; shorter than an episode, or as long.
+      length: T, static; at most the length of an episode.
     """
     env, env_params = problem.env, problem.env_params
     key_reset, key_steps = jax.random.split(key)
@@ -105,7 +106,7 @@ def record_episode(problem: Problem, decide: Decide, key: jax.Array, length: int
 
 
 def all_follow(learner: Learner, weights: Weights) -> Decide:
-    """What happens where all do what these weights recommend, for `record_episode`."""
+    """All agents do what these weights recommend: a `Decide` for `record_episode`."""
 
     def decide(env_state: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
         offered = standing_offer(learner, weights, env_state)

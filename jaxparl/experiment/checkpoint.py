@@ -5,12 +5,9 @@ The only file that imports orbax.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import logging
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,18 +47,6 @@ class Snapshot(NamedTuple):
     state: PyTree
 
 
-@contextlib.contextmanager
-def _quiet_orbax() -> Iterator[None]:
-    """Hides orbax's warnings that arrays are read back as NumPy's, whatever device wrote them."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
 class Checkpoints:
     """The snapshots of one sweep in a folder of their own, each of them complete or absent.
 
@@ -72,7 +57,6 @@ class Checkpoints:
       shapes: the shapes and types of the states, `[rows, ...]`.
     """
 
-    @_quiet_orbax()
     def __init__(self, path: Path, shapes: PyTree):
         self.path: Path = path.absolute()
         self._manager = ocp.CheckpointManager(
@@ -92,7 +76,6 @@ class Checkpoints:
             ),
         )
 
-    @_quiet_orbax()
     def save(self, snapshot: Snapshot) -> None:
         """Writes a snapshot, and deletes the oldest one where there are more than two.
 
@@ -118,7 +101,6 @@ class Checkpoints:
         """The number of evaluations of the newest snapshot, if there is one."""
         return self._manager.latest_step()
 
-    @_quiet_orbax()
     def restore(self, evaluations: int, like: PyTree) -> Snapshot:
         """Reads a snapshot whose state has the structure of `like`.
 
@@ -140,7 +122,6 @@ class Checkpoints:
                 f"{remedy}"
             ) from error
 
-    @_quiet_orbax()
     def close(self) -> None:
         """Releases the folder."""
         self._manager.close()
@@ -197,7 +178,6 @@ def fingerprints(state: PyTree) -> list[str]:
     return [row.astype(np.uint32).tobytes().hex() for row in found]
 
 
-@_quiet_orbax()
 def save_weights(path: Path, weights: Weights) -> None:
     """Writes the weights of all runs, NumPy arrays `[R, ...]`, to a new folder; atomic.
 
@@ -207,7 +187,6 @@ def save_weights(path: Path, weights: Weights) -> None:
         checkpointer.save(path.absolute(), vars(weights), force=True)
 
 
-@_quiet_orbax()
 def load_weights(path: Path) -> Weights:
     """Reads the weights of all runs, `[R, ...]`, of a finished run.
 

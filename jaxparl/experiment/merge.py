@@ -90,7 +90,8 @@ def _find_parts(path: Path) -> list[Part]:
     if not found:
         raise FileNotFoundError(f"no parts in {path}: it has no folder shard-I-of-N with a run")
     for part in found:
-        provenance.check_format(part.config, part.path, "merge")
+        remedy = "merge the parts with that version"
+        provenance.check_format(part.config, part.path, "merge", remedy=remedy)
     return sorted(found, key=lambda part: part.config["shard"])
 
 

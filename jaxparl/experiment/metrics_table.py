@@ -141,7 +141,7 @@ METRICS = (
     Metric(
         "own_over_recommended_following",
         "own/rec.",
-        legend="own/rec.: utility by an agent's own policy over following's, the others following",
+        legend="own/rec.: utility by one's own policy over following's, the others following",
         exact="best_response_over_following",
         panel=Panel("Own over recommended, others follow", bottom=None),
     ),

@@ -71,16 +71,19 @@ def differences(here: Any, there: Any, name: str = "") -> list[str]:
     return [] if here == there else [f"{name} was {_short(there)}, not {_short(here)}"]
 
 
-def check_format(recorded: Mapping[str, Any], path: os.PathLike[str], action: str) -> None:
+def check_format(
+    recorded: Mapping[str, Any], path: os.PathLike[str], action: str, *, remedy: str
+) -> None:
     """Refuses the run in a folder if another version of jaxparl recorded it in another format.
 
     Args:
       recorded: the content of its config.json.
       path: the folder.
       action: what cannot be done with it, `resume` or `merge`.
+      remedy: what to do instead.
 
     Raises:
-      ValueError: the message names the version that wrote the folder, and what to do.
+      ValueError: the message names the version that wrote the folder, and the remedy.
     """
     if recorded.get("format") == FORMAT:
         return
@@ -88,8 +91,7 @@ def check_format(recorded: Mapping[str, Any], path: os.PathLike[str], action: st
     writer = found.get("jaxparl") if isinstance(found, dict) else None
     raise ValueError(
         f"{path} was written by jaxparl {writer or 'of an unknown version'}, and jaxparl "
-        f"{versions()['jaxparl']} cannot {action} it: {action} it with the version that wrote it, "
-        "or choose another --out"
+        f"{versions()['jaxparl']} cannot {action} it; {remedy}"
     )
 
 

@@ -70,11 +70,13 @@ def _validate(experiment: Experiment, principals: Principals) -> None:
     """Black-box agents learn under the principals and under baselines."""
     job, env, _, _, folder = experiment
     compiled = compile_validation(job.config, env, *principals, lanes=job.options.lanes)
-    result, first = _run(
-        experiment, VALIDATION, compiled, lambda runs: fetch_run(compiled.layout, runs, 0)
-    )
+
+    def first(runs: Run) -> Run | None:
+        return fetch_run(compiled.layout, runs, 0) if env.can_draw else None
+
+    result, shown = _run(experiment, VALIDATION, compiled, first)
     groups = [run.scheme for run in validation_runs(principals.runs)]
-    playback = _black_boxes(job.config, env, first) if env.can_draw else None
+    playback = _black_boxes(job.config, env, shown) if shown else None
     _finish(folder, VALIDATION, groups, result, playback)
 
 

@@ -133,7 +133,8 @@ class RunFolder:
             self._write_json("config", content)
             return []
         recorded = read_config(self.path)
-        provenance.check_format(recorded, self.path, "resume")
+        remedy = "finish it with that version, or choose another --out"
+        provenance.check_format(recorded, self.path, "resume", remedy=remedy)
         changes = changed_settings(recorded, settings, runs)
         if changes:
             raise ValueError(

@@ -127,20 +127,15 @@ def run_stage(
                 _save(checkpoints, progress, record.curves(), schedule)
             if stop:
                 raise StoppedError(stop, progress.evaluations * config.evaluation_interval)
-    result = StageResult(
-        runs=compiled.runs,
-        iterations=record.iterations,
-        curves=record.curves(),
-        timing=stage_timing(
-            compiled.compile_seconds,
-            setup_seconds,
-            seconds,
-            iterations=config.iterations * len(compiled.runs),
-        ),
-        fingerprints=fingerprints(key_data(runs))[: len(compiled.runs)],
+    timing = stage_timing(
+        compiled.compile_seconds,
+        setup_seconds,
+        seconds,
+        iterations=config.iterations * len(compiled.runs),
     )
+    digests = fingerprints(key_data(runs))[: len(compiled.runs)]
     checkpoints.close()
-    return result, keep(runs)
+    return record.result(timing, digests), keep(runs)
 
 
 class _Record:
@@ -189,6 +184,10 @@ class _Record:
     def curves(self) -> dict[str, np.ndarray]:
         """Every metric so far, `[R, evaluations]`."""
         return {name: np.stack(values, axis=1) for name, values in self._columns.items()}
+
+    def result(self, timing: dict[str, float], digests: list[str]) -> StageResult:
+        """What the stage has found, once it has ended."""
+        return StageResult(self._runs, self.iterations, self.curves(), timing, digests)
 
     def _mask(self, metrics: Mapping[str, np.ndarray], iteration: int) -> dict[str, np.ndarray]:
         """The metrics, NaN where a run has diverged; warns of those that have done so just now."""

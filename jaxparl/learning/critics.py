@@ -1,12 +1,13 @@
-"""The two forms of the Q-functions: the paper's, per action, and ours, per outcome.
+"""The two forms of the Q-functions: per action, as in the paper, and per outcome, which is ours.
 
-A critic says how a network's outputs become Q-values and what they are regressed on. The two
-forms see the same transitions and the same contracts, and differ nowhere else.
+A critic defines how a network's outputs become Q-values, and what they are regressed on. Both
+forms see the same transitions and the same contracts. They differ in nothing else.
 
-Per action, a network has one output per action. Per outcome, it uses that the state moves by
-the outcome alone, T(s, o): it predicts what each *outcome* leads to, and the outcome matrix
-turns this into a value per action. Which outcome happened to be drawn, the main source of error
-at the incentive boundary, is then no longer in the targets.
+Per action, a network has one output for each action. Per outcome, it makes use of the fact that
+the next state depends on the outcome alone, T(s, o): it predicts what each *outcome* leads to, and
+the outcome matrix turns this into a value for each action. Which outcome happens to be drawn is
+then no longer noise in the targets. This noise is the main source of error at the incentive
+boundary.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class AgentCritic(NamedTuple):
     Attributes:
       num_outputs: the width X of the network's output.
       q_values: `(outputs [X], outcome_probs [A, O]) -> [A]`.
-      errors: `(outputs [X], action, outcome, reward, next_value) -> [k]`, the differences that
-        the loss squares and adds.
+      errors: `(outputs [X], action, outcome, reward, next_value) -> [k]`, the differences from
+        the targets. The loss is a sum over them.
     """
 
     num_outputs: int
@@ -43,7 +44,7 @@ class PrincipalCritic(NamedTuple):
       num_outputs: the width X of the network's output.
       q_contractual: `(outputs [X], outcome_probs [A, O], expected_payment [A]) -> [A]`.
       error: `(outputs [X], *, action, outcome, reward, payment, next_value) -> []`, one agent's
-        share; the loss squares the sum over agents (value decomposition).
+        part of the error. The loss is of the sum over agents (value decomposition).
     """
 
     num_outputs: int
@@ -52,7 +53,14 @@ class PrincipalCritic(NamedTuple):
 
 
 def agent_per_action(num_actions: int, num_outcomes: int, gamma: ArrayLike) -> AgentCritic:
-    """The paper's: outputs are Q-bar(s, a), `[A]`."""
+    """The paper's form: outputs are Q-bar(s, a), `[A]`.
+
+    Examples:
+      >>> critic = agent_per_action(num_actions=2, num_outcomes=3, gamma=0.5)
+      >>> outputs = jnp.array([0.5, -1.0])
+      >>> print(critic.errors(outputs, action=1, outcome=2, reward=-0.5, next_value=3.0))
+      [-2.]
+    """
     del num_outcomes
 
     def q_values(outputs, outcome_probs):
@@ -67,7 +75,14 @@ def agent_per_action(num_actions: int, num_outcomes: int, gamma: ArrayLike) -> A
 
 
 def agent_per_outcome(num_actions: int, num_outcomes: int, gamma: ArrayLike) -> AgentCritic:
-    """Ours: outputs are r(s, a), `[A]`, then the continuation U(s, o), `[O]`."""
+    """Our form: outputs are r(s, a), `[A]`, followed by the continuation U(s, o), `[O]`.
+
+    Examples:
+      >>> critic = agent_per_outcome(num_actions=2, num_outcomes=3, gamma=0.5)
+      >>> outputs = jnp.array([0.0, -1.0, 1.0, 2.0, 3.0])
+      >>> print(critic.errors(outputs, action=1, outcome=2, reward=-0.5, next_value=3.0))
+      [-0.5  0. ]
+    """
 
     def q_values(outputs, outcome_probs):
         return td_targets.truncated_q_from_outcomes(
@@ -83,7 +98,7 @@ def agent_per_outcome(num_actions: int, num_outcomes: int, gamma: ArrayLike) -> 
 def principal_per_action(
     num_actions: int, num_outcomes: int, gamma: ArrayLike, alpha: ArrayLike
 ) -> PrincipalCritic:
-    """The paper's: outputs are q(s, a), `[A]`, payments included."""
+    """The paper's form: outputs are q(s, a), `[A]`, payments included."""
     del num_outcomes
 
     def q_contractual(outputs, outcome_probs, expected_payment):
@@ -101,7 +116,7 @@ def principal_per_action(
 def principal_per_outcome(
     num_actions: int, num_outcomes: int, gamma: ArrayLike, alpha: ArrayLike
 ) -> PrincipalCritic:
-    """Ours: outputs are W(s, o), `[O]`; the payment is computed, not learned."""
+    """Our form: outputs are W(s, o), `[O]`. The payment is computed, not learned."""
     del num_actions
 
     def q_contractual(outputs, outcome_probs, expected_payment):

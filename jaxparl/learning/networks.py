@@ -1,13 +1,13 @@
-"""The networks, chosen by what the players observe.
+"""The networks. Which of them is used depends on the observation space.
 
-Hidden layers with ReLU (section 5 of the paper). A discrete observation is a one-hot vector
-in the paper; the product of such a vector with the first layer's weights is one row of them,
-so the first layer is a table look-up here. A board, planes `[H, W, C]`, goes through one
-convolution that wraps around its edges, as games on a torus do.
+All have hidden layers with ReLU (section 5 of the paper). In the paper a discrete observation is a
+one-hot vector. The product of such a vector with the first layer's weights is one of their rows,
+so here the first layer is a table look-up. A board, planes `[H, W, C]`, passes through one
+convolution that wraps around at the edges, as games on a torus do.
 
-Besides what is observed a network may be told *bits* `[..., F]`: an agent's Q-values depend on
-which of the others follow the principal (section 5.2 of the paper). They enter after the layers
-that see the observation, so that evaluations which differ in bits alone share those.
+Besides an observation, a network may be given *bits* `[..., F]`: an agent's Q-values depend on
+which of the others follow the principal (section 5.2 of the paper). Bits enter after the layers
+that see the observation, so evaluations that differ only in their bits share those layers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
-# Values start near 0: where nothing was learned yet, the targets are rewards, not noise.
+# Values start near 0, so that the first targets are rewards and not noise.
 _OUTPUT_SCALE = 0.01
 # The convolution of the paper's Coin Game.
 _KERNEL_SIZE, _CHANNELS = 4, 32
@@ -31,8 +31,8 @@ _KERNEL_SIZE, _CHANNELS = 4, 32
 def _product(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`x [..., I]` times `kernel [I, J]`, with a gradient that is quick to compute.
 
-    JAX makes the kernel's gradient as (g^T x)^T, and XLA leaves out the turning by computing x^T g,
-    which on a CPU takes half as long again. So it is turned behind a barrier, out of XLA's sight.
+    JAX computes the kernel's gradient as (g^T x)^T. XLA removes the outer transpose by computing
+    x^T g instead, which takes 1.5 times as long on a CPU. An optimization barrier prevents this.
     """
     return x @ kernel
 
@@ -74,18 +74,18 @@ class TableNetwork(nn.Module):
     def __call__(self, observation: jax.Array, bits: jax.Array | None = None) -> jax.Array:
         """Maps indices `[...]` and bits `[..., F]` to outputs `[..., X]`."""
         first, *rest = self.hidden_sizes
-        # The scale of a dense layer on the one-hot vector (LeCun's, fan-in S). Rows of scale 1
-        # learn half as fast: the same step is then a smaller share of a row.
+        # LeCun's scale for a dense layer on the one-hot vector, whose fan-in is S. Rows of scale 1
+        # learn half as fast, because the same step changes a smaller share of a row.
         rows = nn.initializers.normal(1.0 / math.sqrt(self.num_states))
         x = nn.Embed(self.num_states, first, embedding_init=rows)(observation)
         return _layers_above(x, bits, rest, self.num_outputs)
 
 
 class BoardNetwork(nn.Module):
-    """A convolution with wrap-around, then a multi-layer perceptron.
+    """A convolution that wraps around, then a multi-layer perceptron.
 
-    The convolution is written as patches times a matrix: inside a scan on a CPU that is several
-    times faster than XLA's own.
+    The convolution is written as a product of patches and a matrix. Inside a scan on a CPU this is
+    several times faster than XLA's convolution.
 
     Attributes:
       hidden_sizes: widths of the hidden layers above the convolution.
@@ -98,7 +98,7 @@ class BoardNetwork(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array, bits: jax.Array | None = None) -> jax.Array:
         """Maps planes `[..., H, W, C]` and bits `[..., F]` to outputs `[..., X]`."""
-        patches = observation  # what each field sees: itself, soon those beside it, then below
+        patches = observation  # of each field: first itself, then its row, then all rows
         for axis in (-2, -3):
             shifted = [jnp.roll(patches, -by, axis) for by in range(_KERNEL_SIZE)]
             patches = jnp.concatenate(shifted, axis=-1)
@@ -112,7 +112,7 @@ class BoardNetwork(nn.Module):
 def _layers_above(
     x: jax.Array, bits: jax.Array | None, sizes: list[int], num_outputs: int
 ) -> jax.Array:
-    """What follows the first layer's sums `[..., X]`, in both networks."""
+    """The layers above the first one's pre-activations `[..., X]`, in both networks."""
     if bits is not None and bits.shape[-1] > 0:
         x = x + _Dense(x.shape[-1], use_bias=False, name="bits")(bits)
     x = nn.relu(x)
@@ -124,10 +124,21 @@ def _layers_above(
 def make_network(
     observation_space: spaces.Space, hidden_sizes: tuple[int, ...], num_outputs: int
 ) -> nn.Module:
-    """The network for an observation space of gymnax, `(params, observation, bits) -> [..., X]`.
+    """Makes the network `(params, observation, bits) -> [..., X]` for an observation space.
+
+    Args:
+      observation_space: of gymnax, `Discrete` or a `Box` of planes `[H, W, C]`.
+      hidden_sizes: widths of the hidden layers.
+      num_outputs: width X of the output.
 
     Raises:
-      TypeError: where no network is known for such observations.
+      TypeError: there is no network for such observations.
+
+    Examples:
+      >>> make_network(spaces.Discrete(7), hidden_sizes=(32,), num_outputs=2).num_states
+      7
+      >>> type(make_network(spaces.Box(0, 1, (3, 3, 4)), (32,), num_outputs=2)).__name__
+      'BoardNetwork'
     """
     if isinstance(observation_space, spaces.Discrete):
         return TableNetwork(observation_space.n, hidden_sizes, num_outputs)

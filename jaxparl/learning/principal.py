@@ -97,7 +97,7 @@ def make_principal(problem: Problem) -> Principal:
         return updates.init(network.init(key, observation), optimizer)
 
     def offer(params, observation, q_expected, q_truncated, outcome_probs):
-        outputs = network.apply(params, observation)
+        outputs = jnp.asarray(network.apply(params, observation))
         return jax.vmap(partial(offer_one, problem, critic))(  # over N
             outputs, q_expected=q_expected, q_truncated=q_truncated, outcome_probs=outcome_probs
         )

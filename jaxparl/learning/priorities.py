@@ -1,11 +1,11 @@
-"""Prioritised replay: which of the ring's items to draw, in proportion to their last errors.
+"""Prioritised replay: items of the ring are drawn in proportion to their last errors.
 
-Schaul et al. 2016, "Prioritized Experience Replay", the proportional variant. The priorities lie
-beside the ring, item for item, in rows whose sums are kept: to draw or to change an
-item touches the sums and one row, not every item.
+This is the proportional variant of Schaul et al. 2016, "Prioritized Experience Replay". Each item
+of the ring has a priority. The priorities lie in rows whose sums are stored, so drawing or
+changing an item reads the sums and one row, not all items.
 
-A sum is always taken anew from what it sums, never corrected by a difference, so it cannot drift.
-As for the ring, what is written where follows from the loop's counter, which all runs share.
+When a row changes its sum is computed anew, never corrected by a difference, so sums do not drift.
+As in the ring, the place that is written to follows from the loop's counter, which all runs share.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from flax import struct
 
 from jaxparl.learning import ring
 
-# A batch reads the sums once and one row per draw; rows of sqrt(capacity / B) balance the two.
+# A batch of B reads all sums once and one row per draw, which rows of sqrt(capacity / B) items
+# balance. This is B.
 BALANCED_BATCH = 128
-# As many weights are searched at once.
+# How many weights are compared at once in a search.
 _GROUP = 8
 
 
@@ -32,7 +33,7 @@ class Priorities:
 
     Attributes:
       priority: `[blocks, width]`, already raised to the exponent; 0 where nothing was written yet,
-        and in what the last row has beyond the capacity.
+        and beyond the capacity in the last row.
       block_sum: `[blocks]`, the sum of each row.
       highest: `[]`, the highest priority so far, 1 at first.
       capacity: the ring's, static.
@@ -47,7 +48,11 @@ class Priorities:
 def init(capacity: int, num_envs: int) -> Priorities:
     """The priorities of an empty ring for `capacity` items, E of them written at a time.
 
-    The width of a row is a multiple of E, so that a write never straddles two rows.
+    The width of a row is a multiple of E, so that a write never spans two rows.
+
+    Examples:
+      >>> init(capacity=120_000, num_envs=8).priority.shape
+      (3750, 32)
     """
     width = num_envs * math.ceil(math.sqrt(capacity / BALANCED_BATCH) / num_envs)
     blocks = math.ceil(capacity / width)
@@ -62,7 +67,12 @@ def init(capacity: int, num_envs: int) -> Priorities:
 def add(priorities: Priorities, iteration: jax.Array | int, num_envs: int) -> Priorities:
     """Gives the E items that `ring.add` writes in this iteration the highest priority so far.
 
-    So that everything is replayed at least about once (Algorithm 1, line 6).
+    New items are then likely to be replayed at least once (Algorithm 1, line 6).
+
+    Examples:
+      >>> priorities = add(init(capacity=6, num_envs=2), iteration=0, num_envs=2)
+      >>> print(priorities.priority.ravel())
+      [1. 1. 0. 0. 0. 0.]
     """
     width = priorities.priority.shape[1]
     first = iteration % (priorities.capacity // num_envs) * num_envs
@@ -75,10 +85,18 @@ def add(priorities: Priorities, iteration: jax.Array | int, num_envs: int) -> Pr
 
 
 def sample(priorities: Priorities, key: jax.Array, batch_size: int) -> jax.Array:
-    """Draws the index `[B]` of items, with replacement: P(i) = p_i / sum_k p_k (equation 1).
+    """Draws the indices `[B]` of items, with replacement: P(i) = p_i / sum_k p_k (equation 1).
 
-    First a row, then an item in it, each by a number of its own: one float32 could not tell 100,000
-    items apart evenly. At least one item must have been written.
+    First a row is drawn, then an item in it, each by its own random number: a single float32 is too
+    coarse to choose evenly among 100,000 items. At least one item must have been written. `key` is
+    consumed.
+
+    Examples:
+      >>> priorities = add(init(capacity=6, num_envs=2), iteration=0, num_envs=2)
+      >>> draw = jax.jit(sample, static_argnames="batch_size")
+      >>> index = draw(priorities, jax.random.key(0), batch_size=100)
+      >>> int(index.max())  # two items were written
+      1
     """
     width = priorities.priority.shape[1]
     which_block, which_column = jax.random.uniform(key, (2, batch_size))
@@ -97,8 +115,21 @@ def update(
 ) -> Priorities:
     """Gives drawn items the priorities of their errors: p_i = (|error_i| + floor)^exponent.
 
-    `index` and `error` are `[B]`. Of an item that was drawn twice the larger error counts: to
-    overwrite one with the other would leave it to the device which is last.
+    If an item was drawn twice, its larger error counts. Writing both would leave it to the device
+    which of them is written last.
+
+    Args:
+      priorities: those before the update.
+      index: `[B]`, the items that were drawn.
+      error: `[B]`, their errors, of either sign.
+      exponent: `[]`, how much the error counts; with 0 all priorities are equal.
+      floor: `[]`, added to every error, so that no priority is 0.
+
+    Examples:
+      >>> priorities = add(init(capacity=6, num_envs=2), iteration=0, num_envs=2)
+      >>> index, error = jnp.array([1, 0, 1]), jnp.array([9.0, -4.0, 1.0])
+      >>> print(update(priorities, index, error, exponent=0.5, floor=0.0).priority.ravel())
+      [2. 3. 0. 0. 0. 0.]
     """
     width = priorities.priority.shape[1]
     block, column = index // width, index % width
@@ -115,10 +146,21 @@ def update(
 def importance_weights(
     priorities: Priorities, index: jax.Array, exponent: jax.Array | float
 ) -> jax.Array:
-    """Weights `[B]` against the bias of the draws: (N P(i))^-exponent, over the batch's largest.
+    """Weights `[B]` against the bias of the draws: (N P(i))^-exponent over the batch's largest.
 
-    Section 3.4. The number of items N and the sum of all priorities cancel, so neither is needed.
-    `priorities` are those that `index` `[B]` was drawn by.
+    See section 3.4 of Schaul et al. The number of items N and the sum of all priorities cancel.
+
+    Args:
+      priorities: those that `index` was drawn by.
+      index: `[B]`, the items that were drawn.
+      exponent: `[]`, how much of the bias is corrected; with 1 all of it.
+
+    Examples:
+      >>> priorities = add(init(capacity=6, num_envs=2), iteration=0, num_envs=2)
+      >>> index, error = jnp.array([0, 1]), jnp.array([1.0, 4.0])
+      >>> priorities = update(priorities, index, error, exponent=1.0, floor=0.0)
+      >>> print(importance_weights(priorities, index, exponent=1.0))
+      [1.   0.25]
     """
     width = priorities.priority.shape[1]
     priority = priorities.priority[index // width, index % width]
@@ -126,11 +168,11 @@ def importance_weights(
 
 
 def _locate(weights: jax.Array, share: jax.Array) -> jax.Array:
-    """Which of `[K]` weights the given share of their sum falls on; `share` is in [0, 1).
+    """The index of the one of `[K]` weights on which a share in [0, 1) of their sum falls.
 
-    Weights are summed in groups, the groups' sums again, and the search goes down from the top. It
-    never ends where there is no weight, whatever was rounded on the way: within a group the
-    running sums are taken one after the other, so they never fall, and rise where a weight is.
+    Weights are summed in groups, and the sums of groups in groups again. The search goes down from
+    the top. It never ends at a weight of 0, whatever the rounding errors: the running sums within a
+    group are computed one after the other, so they never fall, and rise where there is a weight.
     """
     levels = []
     while not levels or len(weights) > 1:

@@ -38,12 +38,12 @@ class Batch(NamedTuple):
 
     Attributes:
       transition: the transitions, `[B, ...]`.
-      index: `[B]`, where they lie in the ring.
+      indices: `[B]`, where they lie in the ring.
       weight: `[B]`, what each of them counts in the losses.
     """
 
     transition: Transition
-    index: jax.Array
+    indices: jax.Array
     weight: jax.Array
 
 
@@ -145,7 +145,7 @@ def update(config: Config, state: ReplayState, batch: Batch, error: jax.Array) -
     """Takes note of the errors `[B]` of a batch."""
     sampler = SAMPLERS[config.replay](config)
     return dataclasses.replace(
-        state, priorities=sampler.update(state.priorities, batch.index, error)
+        state, priorities=sampler.update(state.priorities, batch.indices, error)
     )
 
 

@@ -1,8 +1,8 @@
-"""Replay on the device: a ring of transitions, written in place.
+"""A ring of transitions on the device, written in place.
 
-How far the ring is filled follows from the iteration alone. It is therefore computed from
-the loop's counter and never stored: a counter inside the state of a run would get a run axis
-under `vmap`, and every write would become a scatter.
+How far the ring is filled follows from the iteration alone, so it is computed from the loop's
+counter and never stored. A counter inside the state of a run would get a run axis under `vmap`,
+and every write would become a scatter.
 """
 
 from __future__ import annotations
@@ -14,29 +14,52 @@ from jaxparl.types import PyTree
 
 
 def init(item: PyTree, capacity: int) -> PyTree:
-    """An empty ring `[capacity, ...]` for items shaped like `item`."""
+    """An empty ring `[capacity, ...]` for items shaped like `item`.
+
+    Examples:
+      >>> init(jnp.float32(0.0), capacity=4)
+      Array([0., 0., 0., 0.], dtype=float32)
+    """
     return jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), item)
 
 
 def add(ring: PyTree, items: PyTree, iteration: jax.Array | int) -> PyTree:
     """Writes the `[E, ...]` items of an iteration over the oldest ones.
 
-    The capacity has to be a multiple of E, so that a write never wraps around.
+    The capacity must be a multiple of E, so that a write never wraps around.
+
+    Examples:
+      >>> ring = init(jnp.float32(0.0), capacity=4)
+      >>> for iteration in range(3):
+      ...     ring = add(ring, jnp.array([2.0, 3.0]) + 2 * iteration, iteration)
+      >>> print(ring)
+      [6. 7. 4. 5.]
     """
     capacity, num_envs = (jax.tree.leaves(tree)[0].shape[0] for tree in (ring, items))
-    # Modulo first: the steps of a long run are more than an int32 can count.
+    # Modulo first: a long run has more steps than an int32 can count.
     start = iteration % (capacity // num_envs) * num_envs
     return jax.tree.map(lambda leaf, new: write(leaf, new.astype(leaf.dtype), start), ring, items)
 
 
 def write(array: jax.Array, new: jax.Array, *start: jax.Array | int) -> jax.Array:
-    """Writes `new` over what `array` has from `start` on, its first indices, in place."""
+    """Writes `new` into `array` from index `start` on, in place.
+
+    Args:
+      array: what is written to.
+      new: with the axes of `array`. Those of all indices in `start` but the last have size 1.
+      *start: `[]` int each, where in the first axes of `array` the first item goes.
+
+    Examples:
+      >>> print(write(jnp.zeros((2, 4)), jnp.array([[5.0, 6.0]]), 1, 2))
+      [[0. 0. 0. 0.]
+       [0. 0. 5. 6.]]
+    """
     if new.shape[len(start) - 1] > 1:
         corner = (*start, *[0] * (array.ndim - len(start)))
         return jax.lax.dynamic_update_slice(array, new, corner)
-    # The update of a single item XLA takes into the reading that follows; as that needs the array
-    # before it too, all of it is copied, twice in every iteration. So here are two items, one of
-    # which lies beyond the end and goes nowhere.
+    # XLA fuses the update of a single item into the reads that follow. They need the old array as
+    # well, so all of it is copied, twice in every iteration. An update of two items is not fused:
+    # the second one lies beyond the end and is dropped.
     index = tuple(jnp.array([at, beyond]) for at, beyond in zip(start, array.shape, strict=False))
     item = new.reshape(array.shape[len(start) :])
     both = jnp.stack([item, item])
@@ -51,11 +74,13 @@ def draw(
     num_envs: int,
     batch_size: int,
 ) -> jax.Array:
-    """Draws the index `[B]` of items uniformly, with replacement, after `iteration`'s write.
+    """Draws the indices `[B]` of stored items uniformly, with replacement.
+
+    `iteration` is the one whose items were written last; `key` is consumed.
 
     Examples:
       >>> index = draw(jax.random.key(0), iteration=0, capacity=8, num_envs=2, batch_size=100)
-      >>> int(index.max())  # one write of two items lies in the ring
+      >>> int(index.max())  # one iteration has stored two items
       1
     """
     filled = jnp.minimum(iteration + 1, capacity // num_envs) * num_envs
@@ -63,5 +88,10 @@ def draw(
 
 
 def take(ring: PyTree, index: jax.Array) -> PyTree:
-    """The `[B, ...]` items at `index` `[B]`."""
+    """The items `[B, ...]` at `index` `[B]`.
+
+    Examples:
+      >>> print(take(jnp.array([2.0, 3.0, 4.0]), jnp.array([2, 0])))
+      [4. 2.]
+    """
     return jax.tree.map(lambda leaf: leaf[index], ring)

@@ -1,4 +1,4 @@
-"""Updates that principal, agents and outcome model share: a gradient step, moving targets."""
+"""Updates that principal, agents and outcome model share: gradient steps and target networks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jax.typing import ArrayLike
 from jaxparl.config import Config
 from jaxparl.types import PyTree, TrainState
 
-# Targets are deterministic where critics are per outcome, so errors, and gradients, go to zero.
-# With optax' 1e-8 Adam would blow the last of them up to steps of full size, and the weights
-# would never come to rest.
+# With critics per outcome the targets are deterministic, so errors and gradients go to zero. With
+# optax' default of 1e-8, Adam would scale the last small gradients up to full steps, and the
+# weights would never settle.
 _ADAM_EPSILON = 1e-6
 
-#: What a loss makes of every error, both 1/2 error^2 near zero.
+#: The loss of an error, by name. Both are 1/2 error^2 near zero.
 LOSSES: dict[str, Callable[[jax.Array], jax.Array]] = {
     "squared": optax.l2_loss,
     "huber": optax.huber_loss,
@@ -27,7 +27,14 @@ LOSSES: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def optimizer(config: Config, first: ArrayLike, last: ArrayLike) -> optax.GradientTransformation:
-    """Adam, its step size falling exponentially from `first` to `last`."""
+    """Adam, whose step size falls exponentially from `first` to `last`.
+
+    Examples:
+      >>> adam = optimizer(Config(), first=0.5, last=0.125)
+      >>> step, _ = adam.update(jnp.array([2.0, -3.0]), adam.init(jnp.zeros(2)))
+      >>> print(step.round(3))
+      [-0.5  0.5]
+    """
 
     def learning_rate(iteration: ArrayLike) -> ArrayLike:
         return first * (last / first) ** (iteration / config.iterations)
@@ -39,7 +46,13 @@ def optimizer(config: Config, first: ArrayLike, last: ArrayLike) -> optax.Gradie
 
 
 def init(params: PyTree, optimize: optax.GradientTransformation) -> TrainState:
-    """What is trained, around fresh weights; the target weights start as a copy."""
+    """The state of a learner with fresh weights; its target weights start as a copy.
+
+    Examples:
+      >>> state = init(jnp.ones(2), optax.sgd(0.1))
+      >>> print(state.params, state.target_params)
+      [1. 1.] [1. 1.]
+    """
     target = jax.tree.map(lambda leaf: leaf.copy(), params)
     return TrainState(params=params, target_params=target, optimizer_state=optimize.init(params))
 
@@ -47,9 +60,14 @@ def init(params: PyTree, optimize: optax.GradientTransformation) -> TrainState:
 def with_count(state: TrainState, iteration: jax.Array | int) -> TrainState:
     """Sets the optimiser's count of steps to the loop's counter, which is the same number.
 
-    A counter of its own would have a run axis under `vmap`. XLA divides by one number otherwise
-    than by several, so how Adam rounds would depend on how many runs are computed side by side.
-    What does not divide by its count, as the outcome model's plain descent, needs none of this.
+    The optimiser's own counter has a run axis under `vmap`. XLA divides by an array differently
+    than by a scalar, so Adam's rounding would depend on how many runs are computed side by side.
+    An optimiser that does not divide by its count, such as the outcome model's, does not need this.
+
+    Examples:
+      >>> state = with_count(init(jnp.ones(2), optimizer(Config(), 0.5, 0.125)), iteration=7)
+      >>> int(optax.tree_utils.tree_get(state.optimizer_state, "ScaleByAdamState").count)
+      7
     """
     count = jnp.asarray(iteration, jnp.int32)
     counting = optax.tree_utils.tree_set(state.optimizer_state, count=count)
@@ -61,7 +79,23 @@ def gradient_step(
     optimize: optax.GradientTransformation,
     loss: Callable[[PyTree], tuple[jax.Array, Any]],
 ) -> tuple[TrainState, jax.Array, Any]:
-    """One step down `loss(params) -> (loss, aux)`; returns the new state, the loss and aux."""
+    """Takes one step of gradient descent.
+
+    Args:
+      state: of the learner.
+      optimize: its optimiser.
+      loss: `params -> (loss [], aux)`.
+
+    Returns:
+      The new state, and the loss and `aux` from before the step.
+
+    Examples:
+      >>> descent = optax.sgd(0.25)
+      >>> state = init(jnp.array([2.0]), descent)
+      >>> state, loss, _ = gradient_step(state, descent, lambda x: (jnp.sum(x**2), None))
+      >>> print(state.params, loss)
+      [1.] 4.0
+    """
     (value, aux), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
     updates, optimizer_state = optimize.update(gradient, state.optimizer_state)
     params = optax.apply_updates(state.params, updates)
@@ -73,8 +107,14 @@ def moved(
 ) -> PyTree:
     """Target weights after the `target_interval` iterations that end with `iteration`.
 
-    With a window of 0 they become a copy of the online weights, as in the paper. Otherwise they
-    are an average that grows with progress, to the window's share of all iterations in the end.
+    With a window of 0 they are a copy of the online weights, as in the paper. Otherwise they are a
+    running average over a share of the iterations so far. The share grows linearly to `window`.
+
+    Examples:
+      >>> config = Config(iterations=1000, target_interval=100, evaluation_interval=500)
+      >>> shares = [moved(config, 0.0, 1.0, 0.4, last) for last in (99, 499, 999)]
+      >>> [float(share) for share in shares]  # of the online weights in the average
+      [1.0, 1.0, 0.25]
     """
     progress = (iteration + 1) / config.iterations
     updates = window * progress * (iteration + 1) / config.target_interval
@@ -84,6 +124,6 @@ def moved(
 def move_target(
     config: Config, state: TrainState, window: float, iteration: jax.Array | int
 ) -> TrainState:
-    """The same state with its target weights moved, see `moved`."""
+    """Moves the target weights of a learner; see `moved`."""
     target = moved(config, state.target_params, state.params, window, iteration)
     return dataclasses.replace(state, target_params=target)

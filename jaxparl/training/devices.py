@@ -1,4 +1,4 @@
-"""How runs are assigned to the devices of all processes, and how their arrays get there and back."""
+"""How runs are assigned to the devices of all processes, and how their arrays travel."""
 
 from __future__ import annotations
 

@@ -129,9 +129,7 @@ def plan(
     )
 
 
-def _needs(
-    workload: _Workload, config: Config, runs: Sequence[RunId], lanes: int | None
-) -> Needs:
+def _needs(workload: _Workload, config: Config, runs: Sequence[RunId], lanes: int | None) -> Needs:
     """Measures what a workload needs on a small part of its runs.
 
     Where a device computes its runs in waves, a wave works on a copy beside what all of them hold.

@@ -120,18 +120,14 @@ class _WaveFunctions(NamedTuple):
     learn_one: Callable[[PyTree, jax.Array], tuple[PyTree, PyTree]]
     evaluate_one: Callable[[PyTree, PyTree], PyTree]
 
-    def learn(
-        self, runs: PyTree, segment: jax.Array, wave: jax.Array
-    ) -> tuple[PyTree, PyTree]:
+    def learn(self, runs: PyTree, segment: jax.Array, wave: jax.Array) -> tuple[PyTree, PyTree]:
         mine = _take(runs, wave * self.lanes, self.lanes)
         learned, losses = _side_by_side(lambda run: self.learn_one(run, segment), mine)
         return _put(runs, learned, wave * self.lanes), losses
 
     def evaluate(self, runs: PyTree, losses: PyTree, wave: jax.Array) -> PyTree:
         means = jax.tree.map(lambda leaf: leaf / self.segments, losses)
-        return _side_by_side(
-            self.evaluate_one, _take(runs, wave * self.lanes, self.lanes), means
-        )
+        return _side_by_side(self.evaluate_one, _take(runs, wave * self.lanes, self.lanes), means)
 
     def enter(self, metrics: PyTree, found: PyTree, wave: jax.Array) -> PyTree:
         return _put(metrics, found, wave * self.lanes)

@@ -1,8 +1,8 @@
 """Validation: black-box agents learn from scratch in the game of a frozen principal.
 
 Each agent observes the state and its own recommendation, is paid if it follows, and learns by deep
-Q-learning; of the contracts it knows nothing (section 5.2 of the paper). The baselines are the
-same agents, without a principal. The iteration has the same parts as that of training
+Q-learning. It knows nothing of the contracts (section 5.2 of the paper). The baselines are the same
+agents without a principal. The iteration has the same parts as that of training
 (`learning.lockstep`): act -> remember -> learn.
 """
 
@@ -36,10 +36,10 @@ class BlackBoxes(NamedTuple):
     """The black-box agents of one run, and what they face.
 
     Attributes:
-      problem: the game and the settings that they learn with.
-      terms: what they are offered.
-      agent: their functions; their bits `[N, A]` are the recommended actions, one-hot, and their
-        Q-values those of everything they receive, payments included.
+      problem: the game, and the settings that they learn with.
+      terms: what they face.
+      agent: their functions. Their bits `[N, A]` are the recommended actions, one-hot. Their
+        Q-values are of everything that they receive, payments included.
     """
 
     problem: Problem
@@ -54,7 +54,7 @@ class ValidationState:
     Attributes:
       key: the run's key, never consumed; each iteration folds its number into it.
       agent: the agents' weights and optimiser.
-      replay: the stored transitions; their rewards are everything the agents received.
+      replay: the stored transitions. Their rewards are everything that the agents received.
       actor: the environments, `[E]`.
     """
 
@@ -65,7 +65,19 @@ class ValidationState:
 
 
 def check_can_validate(env: Environment) -> None:
-    """Raises `ValueError` for a game with one agent, hidden actions or no exact solutions."""
+    """Checks that an environment has several agents, observed actions and exact solutions.
+
+    Raises:
+      ValueError: one of these is missing.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> check_can_validate(make("coin_game", grid_size=3)[0])
+      >>> check_can_validate(make("coin_game", num_agents=3)[0])  # doctest: +ELLIPSIS
+      Traceback (most recent call last):
+      ...
+      ValueError: validation needs several agents, ... which CoinGame does not have
+    """
     if env.num_agents == 1 or not env.observed_actions or env.exact is None:
         raise ValueError(
             "validation needs several agents, observed actions and exact solutions, which "
@@ -74,10 +86,10 @@ def check_can_validate(env: Environment) -> None:
 
 
 def check_principal(config: Config, env: Environment, weights: Weights) -> None:
-    """Refuses weights that are not those of a principal of this game.
+    """Checks that weights are those of a principal of this environment with this config.
 
     Raises:
-      ValueError: naming the first array that does not fit.
+      ValueError: an array is missing or of another shape; the message names the first one.
     """
 
     def fresh(key: jax.Array) -> Weights:
@@ -99,8 +111,8 @@ def make_black_boxes(config: Config, env: Environment, terms: Terms) -> BlackBox
     """Builds black-box agents for what they face.
 
     Args:
-      config: of the principal's training. Black boxes learn with the same settings, but have one
-        value per action, however the principal's own critics are made.
+      config: of the principal's training. Black boxes learn with the same settings, except that
+        their critics are always per action.
       env: the game.
       terms: what they face.
 
@@ -119,10 +131,10 @@ def make_black_boxes(config: Config, env: Environment, terms: Terms) -> BlackBox
 
 
 def init(black_boxes: BlackBoxes, key: jax.Array) -> ValidationState:
-    """The state before the first iteration, whatever the principal's; `key` is consumed."""
+    """The state before the first iteration; `key` is consumed."""
     problem = black_boxes.problem
     key_run, key_agent, key_start = jax.random.split(key, 3)
-    # The last of as many keys as a training run has: environments start as they would there.
+    # Of five keys the last, as in training, so that environments start in the same states.
     actor, observations = acting.init(problem, jax.random.split(key_start, 5)[-1])
     first = jax.tree.map(lambda leaf: leaf[0], actor.env_state)
     return ValidationState(
@@ -136,7 +148,7 @@ def init(black_boxes: BlackBoxes, key: jax.Array) -> ValidationState:
 def q_values(
     black_boxes: BlackBoxes, params: PyTree, env_state: PyTree, recommendation: jax.Array
 ) -> jax.Array:
-    """`[N, A]`, what black-box agents expect of their actions in one state, told `[N]`."""
+    """The agents' Q-values in one state, `[N, A]`, given their recommendations `[N]`."""
     problem = black_boxes.problem
     return black_boxes.agent.q_values(
         params,
@@ -168,7 +180,7 @@ def act(
     key_step: jax.Array,
     iteration: jax.Array | int,
 ) -> tuple[ActorState, Transition]:
-    """Agents are told a recommendation, do what they think best or explore, and are paid."""
+    """Agents get recommendations, take their best action or explore, and are paid."""
     problem, terms, _ = black_boxes
     env_state = state.actor.env_state
     recommendation = jax.vmap(partial(recommended, problem.env, terms))(env_state)  # over E
@@ -187,10 +199,10 @@ def act(
 def learn(
     black_boxes: BlackBoxes, agent: TrainState, batch: Batch, iteration: jax.Array | int
 ) -> tuple[TrainState, jax.Array, jax.Array]:
-    """Updates the agents on one batch; returns the loss, and how wrong they were, `[B]`."""
+    """Updates the agents on one batch; returns the loss `[]` and the errors `[B]` too."""
     problem, terms, _ = black_boxes
     transition = batch.transition
-    # What the next state is worth depends on what will be recommended there.
+    # The value of the next state depends on what will be recommended there.
     recommend = jax.vmap(partial(recommended, problem.env, terms))  # over B
     value = jax.vmap(partial(q_values, black_boxes, agent.target_params))  # over B
     q_next = value(transition.next_env_state, recommend(transition.next_env_state))
@@ -214,10 +226,8 @@ def move_targets(
     return dataclasses.replace(state, agent=agent)
 
 
-def greedy(
-    black_boxes: BlackBoxes, params: PyTree
-) -> Callable[[PyTree, jax.Array], jax.Array]:
-    """Black boxes' policy by these weights, `(env_state, recommendation [N]) -> action [N]`."""
+def greedy(black_boxes: BlackBoxes, params: PyTree) -> Callable[[PyTree, jax.Array], jax.Array]:
+    """The greedy policy of these weights, `(env_state, recommendation [N]) -> action [N]`."""
 
     def own_policy(env_state: PyTree, recommendation: jax.Array) -> jax.Array:
         return jnp.argmax(q_values(black_boxes, params, env_state, recommendation), axis=-1)
@@ -226,7 +236,7 @@ def greedy(
 
 
 def decide(black_boxes: BlackBoxes, params: PyTree) -> Decide:
-    """What happens in a state where black boxes play by these weights."""
+    """Black boxes play greedily by these weights: a `Decide` for `record_episode`."""
     env, terms = black_boxes.problem.env, black_boxes.terms
     own_policy = greedy(black_boxes, params)
 
@@ -238,9 +248,7 @@ def decide(black_boxes: BlackBoxes, params: PyTree) -> Decide:
     return decided
 
 
-def evaluate(
-    black_boxes: BlackBoxes, state: ValidationState, loss: jax.Array
-) -> ValidationMetrics:
-    """Evaluates what the agents have learned; `loss` is their mean loss since the last time."""
+def evaluate(black_boxes: BlackBoxes, state: ValidationState, loss: jax.Array) -> ValidationMetrics:
+    """Evaluates the agents' target weights; `loss` is their mean since the last evaluation."""
     own_policy = greedy(black_boxes, state.agent.target_params)
     return metrics.evaluate(black_boxes.problem.env, black_boxes.terms, own_policy, loss)

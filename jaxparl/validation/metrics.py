@@ -1,7 +1,7 @@
-"""The numbers of the paper's Figures 2 and 4: what black-box agents make of a frozen principal.
+"""The metrics of validation, as in the paper's Figures 2 and 4.
 
-The paper plays 80 episodes. Here the agents' greedy policies are written out state by state, and
-what an episode brings is computed: exact expectations, undiscounted.
+The paper plays 80 episodes. Here the agents' greedy policies are tabulated, state by state, and the
+expectation of what an episode brings is computed exactly, undiscounted.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class ValidationMetrics:
       welfare: panels a and b, the rewards of all agents, payments not included.
       payment: what all are paid: contracts, nudges and the constant proportion.
       payment_share: panel c, payments over welfare.
-      follow_share: panel d, the share of recommendations that are followed in an episode; NaN, as
-        the next two, where nothing is recommended.
-      own_over_recommended_following: panel e, an agent's utility by its own policy over that of
-        following, while the others follow; a mean over agents. Near 1: the recommendations are an
-        equilibrium.
-      own_over_recommended_own: panel f, the same while the others play their own policies. Near 1:
-        incentive compatible.
-      optimal_welfare: exact, as the next two: see `terms.ExactReference`.
+      follow_share: panel d, the share of recommendations that are followed in an episode. It is
+        NaN where nothing is recommended, and so are the next two.
+      own_over_recommended_following: panel e, an agent's utility of its own policy over that of
+        following, while the others follow; a mean over agents. If it is near 1, following the
+        recommendations is an equilibrium.
+      own_over_recommended_own: panel f, the same while the others play their own policies. If it is
+        near 1, following is worthwhile whatever the others do.
+      optimal_welfare: a reference, see `terms.ExactReference`.
       equilibrium_payment_share: likewise.
       best_response_over_following: likewise.
       agent_loss: mean over the iterations since the last evaluation.
@@ -55,12 +55,12 @@ class ValidationMetrics:
 
 
 class Mixes(NamedTuple):
-    """All mixes of own and recommended policies, M = 2^N: bit i of m says that agent i follows.
+    """All M = 2^N mixes of own and recommended policies. Bit i of m says that agent i follows.
 
     Attributes:
       action: `[M, S, N]` int, what is done in every state.
       payment: `[M, S, N]`, what the principal pays for it.
-      follows: `[M, S, N]` bool, whether it is what was recommended.
+      follows: `[M, S, N]` bool, whether it is what is recommended.
     """
 
     action: jax.Array
@@ -71,10 +71,10 @@ class Mixes(NamedTuple):
 def mixes(
     env: Environment, terms: Terms, own_policy: Callable[[PyTree, jax.Array], jax.Array]
 ) -> Mixes:
-    """Writes out the mixes, given `own_policy(env_state, recommendation [N]) -> action [N]`.
+    """Tabulates the mixes, given `own_policy(env_state, recommendation [N]) -> action [N]`.
 
-    What an agent that does not follow does is its own greedy action, given the recommendation; it
-    may be the recommended one, and is then paid. Without a principal all do as they like.
+    An agent that does not follow takes the action of its own policy, given the recommendation. If
+    that is the recommended action, it is paid. Without a principal all play their own policies.
     """
     sets = follow_sets(env.num_agents)
 
@@ -91,7 +91,8 @@ def mixes(
 
 
 def _ratio(own: jax.Array, recommended: jax.Array) -> jax.Array:
-    # Payments and rewards of these games are not negative: 0 is a policy that never gets any.
+    # Rewards and payments of these games are never negative. A utility of 0 is that of a policy
+    # which never gets any.
     return jnp.mean(own / jnp.where(recommended > 0, recommended, 1.0))
 
 
@@ -101,22 +102,22 @@ def evaluate(
     own_policy: Callable[[PyTree, jax.Array], jax.Array],
     agent_loss: jax.Array,
 ) -> ValidationMetrics:
-    """Computes the numbers for `own_policy(env_state, recommendation [N]) -> action [N]`."""
+    """Computes the metrics for `own_policy(env_state, recommendation [N]) -> action [N]`."""
     env_params = terms.env_params
     mixed = mixes(env, terms, own_policy)
 
     def play_out(mix: Mixes) -> PlayValue:
-        return env.exact.play_values(env_params, mix.action, mix.payment)
+        return env.exact_solutions.play_values(env_params, mix.action, mix.payment)
 
-    # over M, one after the other: the tables of a large game are large.
+    # Over M, one after the other, because the tables of a large game are large.
     values = jax.lax.map(play_out, mixed)
     own = jax.tree.map(lambda leaf: leaf[0], values)
     proportion = terms.scheme.proportion * (env.num_agents - 1) * own.welfare
     own = dataclasses.replace(own, payment=own.payment + proportion)
 
-    # One unit for every recommendation followed: the payments then count them.
+    # Paid one unit for every recommendation that is followed, the payments count them.
     units = mixed.follows[0].astype(jnp.float32)
-    followed = env.exact.play_values(env_params, mixed.action[0], units)
+    followed = env.exact_solutions.play_values(env_params, mixed.action[0], units)
     recommendations = env_params.max_steps_in_episode * env.num_agents
 
     def if_recommended(value: jax.Array) -> jax.Array:

@@ -1,8 +1,8 @@
-"""How black-box agents are rewarded: by a frozen principal, or by a baseline's rule.
+"""How black-box agents are rewarded: by a frozen principal, or by the rule of a baseline.
 
-A trained principal is compared with schemes that need none (section 5.2 of the paper, Figures 2
-and 4): selfish agents, cooperative ones, and agents that are given a constant proportion of what
-the others earn. A scheme is a few numbers, so that all of them run in one compiled program.
+A trained principal is compared with schemes that need no principal (section 5.2 of the paper,
+Figures 2 and 4): selfish agents, cooperative agents, and agents that get a constant proportion of
+what the others earn. A scheme is a few numbers, so one compiled program runs all of them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Scheme:
     """How agents are rewarded; a float each, or arrays under `vmap`. The default is selfish.
 
     Attributes:
-      contract_weight: the share of its contracts that the principal pays; with 0 there is no
+      contract_weight: the share of its contracts that the principal pays. With 0 there is no
         principal, and nothing is recommended.
-      proportion: p, the share of the others' rewards that each agent gets beside its own; with 1
-        agents are cooperative.
-      nudge: what an agent gets for following a recommendation beside its contract, per step, in
-        units of reward.
+      proportion: p, the share of the others' rewards that each agent gets in addition to its own.
+        With 1 agents are cooperative.
+      nudge: what an agent gets for following a recommendation, per step, in addition to its
+        contract, in units of reward.
     """
 
     contract_weight: ArrayLike = 0.0
@@ -39,7 +39,7 @@ class Scheme:
 
 @struct.dataclass
 class FrozenPrincipal:
-    """All that a principal which learns no more will ever offer, as a table.
+    """Everything that a principal offers after training, as a table.
 
     Attributes:
       recommendation: `[S, N]` int8, the actions that it recommends.
@@ -51,7 +51,7 @@ class FrozenPrincipal:
 
 
 def freeze(learner: Learner, weights: Weights) -> FrozenPrincipal:
-    """Writes a trained principal out, state by state."""
+    """Tabulates what a trained principal offers."""
     offered = learned_offers(learner, weights)
     return FrozenPrincipal(
         recommendation=offered.recommendation.astype(jnp.int8),
@@ -60,27 +60,38 @@ def freeze(learner: Learner, weights: Weights) -> FrozenPrincipal:
 
 
 def followed_play(problem: Problem, principal: FrozenPrincipal) -> PlayValue:
-    """What an episode brings, exactly, in which all agents follow a principal."""
-    exact = problem.env.exact
+    """What an episode brings in which all agents follow a principal, exactly."""
+    exact = problem.env.exact_solutions
     return exact.play_values(problem.env_params, principal.recommendation, principal.payment)
 
 
 def comparable_schemes(
     problem: Problem, followed: PlayValue, nudge_share: ArrayLike
 ) -> dict[str, Scheme]:
-    """The schemes that the paper compares with a principal, and the principal itself, by name.
+    """The principal, and the schemes that the paper compares it with, by name.
 
-    The nudge is worth `nudge_share` of the welfare of the principal's greedy play. Our agents get
-    it in equal parts, for every recommendation that they follow: where all follow throughout an
-    episode, which lasts as long as the time limit says, exactly that much is paid in all. A
-    constant proportion that pays a share x of the welfare is x / (N - 1), as every reward is paid
-    to the N - 1 others; x is what the principal pays if all follow, and the nudge, as a share of
-    the welfare too, comes on top of it.
+    The nudge is worth `nudge_share` of the welfare if all follow the principal. Agents get it in
+    equal parts, one for every recommendation that they follow. If all follow throughout an episode,
+    which lasts until the time limit, this adds up to exactly that share.
+
+    The constant proportion pays the same share of welfare as the principal does if all follow,
+    nudges included. To pay a share x it is x / (N - 1), because every reward is paid to each of the
+    N - 1 others.
 
     Args:
       problem: of several agents.
       followed: `followed_play` of the principal.
-      nudge_share: `[]`, the paper's is 0 or 0.1.
+      nudge_share: `[]`, in the paper 0 or 0.1.
+
+    Examples:
+      >>> from jaxparl.config import Config, HyperParams
+      >>> from jaxparl.envs import make
+      >>> env, env_params = make("coin_game", max_steps_in_episode=20)
+      >>> problem = Problem(Config(), env, env_params, HyperParams())
+      >>> followed = PlayValue(welfare=8.0, payment=2.0, utilities=jnp.array([5.0, 5.0]))
+      >>> schemes = comparable_schemes(problem, followed, nudge_share=0.1)
+      >>> print(f"{schemes['principal'].nudge:.3f}, {schemes['constant'].proportion:.3f}")
+      0.020, 0.350
     """
     num_agents = problem.env.num_agents
     parts = problem.env_params.max_steps_in_episode * num_agents
@@ -94,7 +105,12 @@ def comparable_schemes(
 
 
 def total_rewards(scheme: Scheme, agent_reward: jax.Array, payment: jax.Array) -> jax.Array:
-    """`[N]`, what agents learn from: r_i + p sum_{j != i} r_j + what the principal pays.
+    """What agents learn from, `[N]`: r_i + p sum_{j != i} r_j + the principal's payment to i.
+
+    Args:
+      scheme: of which p is the proportion.
+      agent_reward: `[N]`, the rewards of the game.
+      payment: `[N]`, what the principal pays, nudges included.
 
     Examples:
       >>> rewards, payments = jnp.array([1.0, 0.0]), jnp.array([0.0, 0.25])

@@ -1,4 +1,4 @@
-"""What black-box agents face and cannot change: the game, the offers in it, and exact references."""
+"""What black-box agents face and cannot change: the game, its offers, and exact references."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from jaxparl.learning.problem import Problem
 from jaxparl.types import PyTree
 from jaxparl.validation.schemes import FrozenPrincipal, Scheme
 
-#: No recommendation. No action equals it, so it is never followed, and nothing is paid.
+#: Stands for no recommendation. No action equals it, so it is never followed and nothing is paid.
 NO_ACTION = -1
 
 
 @struct.dataclass
 class ExactReference:
-    """What black boxes are compared with, exact, `[]` each.
+    """The exact values that black boxes are compared with, `[]` each.
 
     Attributes:
       optimal_welfare: the most that all agents together can expect in an episode.
       equilibrium_payment_share: what the subgame-perfect equilibrium of the paper's objective
         pays, as a share of its welfare.
-      best_response_over_following: the utility of an agent that best-responds to what it is
-        offered over that of following, while the others follow; a mean over agents. NaN where
-        nothing is offered.
+      best_response_over_following: while the others follow, an agent's utility of the best
+        response to its offers over that of following; a mean over agents. NaN where nothing is
+        offered.
     """
 
     optimal_welfare: jax.Array
@@ -41,9 +41,9 @@ class Terms:
     Attributes:
       env_params: the params of the game.
       hyper_params: those that the agents learn with.
-      principal: what it recommends and pays.
-      scheme: which of its contracts are in force, and what is paid beside them.
-      reference: what the agents are compared with.
+      principal: what is recommended and paid in every state.
+      scheme: how much of it is in force, and what is paid besides.
+      reference: the exact values that the agents are compared with.
     """
 
     env_params: GameParams
@@ -54,22 +54,23 @@ class Terms:
 
 
 def make_terms(problem: Problem, principal: FrozenPrincipal, scheme: Scheme) -> Terms:
-    """What agents face under a scheme, and what it is exactly worth to do best or to follow."""
+    """Puts together what agents face under a scheme, and solves the game that results."""
     env, env_params, hyper_params = problem.env, problem.env_params, problem.hyper_params
+    exact = env.exact_solutions
     recommendation = principal.recommendation
     payment = jnp.asarray(scheme.contract_weight) * principal.payment + scheme.nudge
 
     def best_over_following() -> jax.Array:
-        followed = env.exact.play_values(env_params, recommendation, payment).utilities
+        followed = exact.play_values(env_params, recommendation, payment).utilities
         offered = payment[..., None] * jax.nn.one_hot(recommendation, env.num_actions)
-        best = env.exact.best_responses(env_params, recommendation, offered)
+        best = exact.best_responses(env_params, recommendation, offered)
         return jnp.mean(best / followed)
 
-    equilibrium = env.exact.equilibrium(env_params, hyper_params.alpha)
+    equilibrium = exact.equilibrium(env_params, hyper_params.alpha)
     reference = ExactReference(
-        optimal_welfare=env.exact.optimal_welfare(env_params),
+        optimal_welfare=exact.optimal_welfare(env_params),
         equilibrium_payment_share=equilibrium.payment_share,
-        # Solving takes long in a large game: not where nothing is offered.
+        # Solving a large game takes long, so it is skipped where nothing is offered.
         best_response_over_following=jax.lax.cond(
             jnp.asarray(scheme.contract_weight) > 0,
             best_over_following,
@@ -80,9 +81,22 @@ def make_terms(problem: Problem, principal: FrozenPrincipal, scheme: Scheme) -> 
 
 
 def recommended(env: Environment, terms: Terms, env_state: PyTree) -> jax.Array:
-    """`[N]` int, what is recommended in one state; `NO_ACTION` where there is no principal."""
+    """What is recommended in one state, `[N]` int; `NO_ACTION` where there is no principal.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> env, env_params = make("coin_game", grid_size=2)
+      >>> nothing = ExactReference(0.0, 0.0, 0.0)
+      >>> principal = FrozenPrincipal(jnp.full((128, 2), 3, jnp.int8), payment=jnp.ones((128, 2)))
+      >>> env_state = jax.tree.map(lambda leaf: leaf[5], env.exact.states())
+      >>> for scheme in (Scheme(contract_weight=1.0), Scheme()):
+      ...     terms = Terms(env_params, HyperParams(), principal, scheme, nothing)
+      ...     print(recommended(env, terms, env_state))
+      [3 3]
+      [-1 -1]
+    """
     is_in_force = jnp.asarray(terms.scheme.contract_weight) > 0
-    index = env.exact.state_index(env_state)
+    index = env.exact_solutions.state_index(env_state)
     recommendation = terms.principal.recommendation[index].astype(jnp.int32)
     return jnp.where(is_in_force, recommendation, NO_ACTION)
 
@@ -94,10 +108,29 @@ def paid(
     recommendation: jax.Array,
     action: jax.Array,
 ) -> jax.Array:
-    """`[N]`, what the principal pays for actions `[N]` in one state, nudges included.
+    """What the principal pays in one state, `[N]`, nudges included.
 
-    Whoever follows gets its contract's payment. Nobody else gets anything.
+    Agents that follow get the payment of their contract. The others get nothing.
+
+    Args:
+      env: of several agents, with exact solutions.
+      terms: what is offered.
+      env_state: of `env`.
+      recommendation: `[N]`, as from `recommended`.
+      action: `[N]`, what the agents do.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> env, env_params = make("coin_game", grid_size=2)
+      >>> nothing = ExactReference(0.0, 0.0, 0.0)
+      >>> principal = FrozenPrincipal(jnp.full((128, 2), 3, jnp.int8), payment=jnp.ones((128, 2)))
+      >>> half = Scheme(contract_weight=0.5, nudge=0.25)
+      >>> terms = Terms(env_params, HyperParams(), principal, half, nothing)
+      >>> env_state = jax.tree.map(lambda leaf: leaf[5], env.exact.states())
+      >>> asked = recommended(env, terms, env_state)
+      >>> print(paid(env, terms, env_state, asked, action=jnp.array([3, 0])))
+      [0.75 0.  ]
     """
     follows = action == recommendation
-    payment = terms.principal.payment[env.exact.state_index(env_state)]
+    payment = terms.principal.payment[env.exact_solutions.state_index(env_state)]
     return follows * (terms.scheme.contract_weight * payment + terms.scheme.nudge)

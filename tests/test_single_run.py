@@ -1,0 +1,100 @@
+"""A run as a pure function of its key: what it learns, repeats and compiles."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import (
+    TREE_CONFIG,
+    TREE_ENV,
+    TREE_PARAMS,
+    largest_difference,
+    row,
+    tree_hyper_params,
+    tree_program,
+)
+
+from jaxparl.config import Config
+from jaxparl.envs import make
+from jaxparl.learning import learner, lockstep
+from jaxparl.learning.learner import make_learner
+from jaxparl.learning.problem import Problem
+
+
+@pytest.mark.parametrize(
+    ("critic", "outcome_model", "least"),
+    [("per_outcome", "known", 0.97), ("per_action", "known", 0.95), ("per_outcome", "learned", 0.9)],
+)
+def test_learning_reaches_the_equilibrium_of_a_small_tree(critic, outcome_model, least):
+    config = dataclasses.replace(TREE_CONFIG, critic=critic, outcome_model=outcome_model)
+    result = tree_program(config).train(jax.random.key(0), tree_hyper_params(0.01, 0.01))
+    metrics = row(result.metrics, 0)
+    assert metrics.utility_ratio[-1] >= least
+    assert metrics.recommendation_accuracy[-1] >= 6 / 7
+
+
+def test_the_nudge_is_traced_and_costs_the_principal():
+    both = tree_program().train(jax.random.key(0), tree_hyper_params(0.01, 0.5))
+    payments = both.metrics.agent_utility[:, -1]
+    assert payments[1] > payments[0] + 0.1
+
+
+def test_the_same_seed_gives_the_same_bits_twice():
+    train, hyper_params = tree_program().train, tree_hyper_params(0.01, 0.5)
+    first, second = (train(jax.random.key(9), hyper_params) for _ in range(2))
+    assert largest_difference(first, second) == 0
+    other = train(jax.random.key(10), hyper_params)
+    assert largest_difference(first.metrics, other.metrics) > 0
+
+
+def test_the_second_call_compiles_nothing_and_the_game_is_traced_once(compilations):
+    program = tree_program()
+    program.train(jax.random.key(0), tree_hyper_params(0.01, 0.5))
+    # scan traces its body once, and once more if a type has to settle.
+    assert 1 <= len(program.traces) <= 2
+    jax.jit(lambda x: x + 1)(jnp.float32(0.5))
+    key, hyper_params, before = jax.random.key(1), tree_hyper_params(0.0, 0.3), len(compilations)
+    assert before >= 1  # so a compilation is seen
+    program.train(key, hyper_params)
+    assert len(compilations) == before
+    assert len(program.traces) <= 2
+
+
+def shapes_at_the_start(config: Config, env, env_params):
+    """The learner, and the shapes of its state before the first iteration."""
+    learns = make_learner(Problem(config, env, env_params, config.hyper_params))
+    return learns, jax.eval_shape(lambda key: learner.init(learns, key), jax.random.key(0))
+
+
+def test_targets_follow_as_copies_first_and_as_an_average_later():
+    config = dataclasses.replace(
+        TREE_CONFIG, iterations=400, target_interval=50, target_window=0.5
+    )
+    learns, shapes = shapes_at_the_start(config, TREE_ENV, TREE_PARAMS)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes.agent.params)
+    ones = jax.tree.map(jnp.ones_like, zeros)
+    agent = dataclasses.replace(shapes.agent, params=ones, target_params=zeros)
+    principal = dataclasses.replace(shapes.principal, params=zeros, target_params=ones)
+    state = dataclasses.replace(shapes, agent=agent, principal=principal, agent_average=zeros)
+
+    def moved(iteration: int) -> list[float]:
+        after = lockstep.move_targets(learns, state, iteration)
+        trees = after.agent.target_params, after.agent_average, after.principal.target_params
+        return [float(jax.tree.leaves(tree)[0].ravel()[0]) for tree in trees]
+
+    assert moved(99) == [1.0, 1.0, 0.0]
+    # A window of half of 400 iterations holds four target intervals, the principal's of 0.4 three.
+    assert moved(399) == pytest.approx([1 / 4, 1 / 3.2, 1 - 1 / 3.2])
+
+
+def test_state_of_a_full_size_run_fits_in_16_megabytes():
+    env, params = make("game_tree")
+    _, state = shapes_at_the_start(Config(), env, params)
+    leaves = [leaf for leaf in jax.tree.leaves((state, params)) if hasattr(leaf, "dtype")]
+    numbers = [leaf for leaf in leaves if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
+    held = sum(np.prod(leaf.shape) * leaf.dtype.itemsize for leaf in numbers)
+    assert 1e6 < held <= 16e6
