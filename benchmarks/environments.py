@@ -81,16 +81,16 @@ def compile_loop(timed: Timed) -> Loop:
     shape = (STEPS, ENVIRONMENTS, timed.num_agents)
     actions = jax.random.randint(key_actions, shape, 0, timed.num_actions)
 
-    def loop(state, actions, key):
-        def one(carry, given):
-            state, seen = carry
-            key, action = given
-            keys = jax.random.split(key, ENVIRONMENTS)
-            observation, state = jax.vmap(timed.step)(keys, state, action)  # over E
-            # Somebody looks at all of it: an observation that nobody reads is never made.
-            read = sum(jnp.sum(leaf.astype(jnp.float32)) for leaf in jax.tree.leaves(observation))
-            return (state, seen + read), None
+    def one(carry, given):
+        state, seen = carry
+        key, action = given
+        keys = jax.random.split(key, ENVIRONMENTS)
+        observation, state = jax.vmap(timed.step)(keys, state, action)  # over E
+        # Somebody looks at all of it: an observation that nobody reads is never made.
+        read = sum(jnp.sum(leaf.astype(jnp.float32)) for leaf in jax.tree.leaves(observation))
+        return (state, seen + read), None
 
+    def loop(state, actions, key):
         carry, _ = jax.lax.scan(one, (state, 0.0), (jax.random.split(key, STEPS), actions))
         return carry
 

@@ -2,16 +2,17 @@
 
     python benchmarks/replay.py [--parts 1 10 ...] [--out results.json]
 
-A part is a number of runs, vmapped. Each holds 100,000 transitions of 30 bytes; an iteration
+A part is a number of runs, vmapped. Each holds 100,000 transitions of 30 bytes. An iteration
 stores 8, draws 128 and, by priority, gives those 128 new priorities. Whole iterations are timed,
-in a compiled scan whose state is donated. What a step costs is the difference between the
-programs with it and without. Programs of more than 8 GB are left out. There are no bars.
+in a compiled scan whose state is donated. The cost of a step is the difference between the
+programs with it and without it. Programs of more than 8 GB are left out. There are no bars.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -20,8 +21,8 @@ import numpy as np
 from flax import struct
 from report_card import Row, parse_options, report
 
-from jaxparl import priorities, replay
-from jaxparl.priorities import Priorities
+from jaxparl.learning import priorities, ring
+from jaxparl.learning.priorities import Priorities
 from jaxparl.types import Transition
 
 CAPACITY, NUM_ENVS, BATCH = 100_000, 8, 128
@@ -36,7 +37,7 @@ PROGRAMS = ("store", "uniform", "store both", "draw", "draw and update")
 
 @struct.dataclass
 class State:
-    """What a run keeps."""
+    """What a run stores."""
 
     ring: Transition
     priorities: Priorities
@@ -55,46 +56,48 @@ def transition(value: jax.Array) -> Transition:
     state, action = jnp.zeros(7, jnp.int8), jnp.zeros(1, jnp.int8)
     reward = jnp.full(1, value, jnp.float32)
     return Transition(
-        state=state,
+        env_state=state,
         action=action,
         outcome=action,
         follows=jnp.zeros(1, bool),
-        explores=jnp.zeros(1, bool),
+        deviated=jnp.zeros(1, bool),
         agent_reward=reward,
         principal_reward=reward,
-        next_state=state,
-        discount=jnp.float32(1.0),
+        next_env_state=state,
+        continues=jnp.float32(1.0),
     )
 
 
 def full_state(runs: int) -> State:
     """The state of `[R]` runs, full: every item has a priority of its own."""
-    ring = replay.init(transition(jnp.float32(0)), CAPACITY)
+    stored = ring.init(transition(jnp.float32(0)), CAPACITY)
     empty = priorities.init(CAPACITY, NUM_ENVS)
     error = jax.random.normal(jax.random.key(0), (CAPACITY,))
-    full = priorities.update(empty, jnp.arange(CAPACITY), error, EXPONENT, FLOOR)
-    return jax.tree.map(lambda leaf: jnp.tile(leaf, (runs,) + (1,) * leaf.ndim), State(ring, full))
+    full = priorities.update(empty, jnp.arange(CAPACITY), error, exponent=EXPONENT, floor=FLOOR)
+    one = State(stored, full)
+    return jax.tree.map(lambda leaf: jnp.tile(leaf, (runs,) + (1,) * leaf.ndim), one)
 
 
 def iterate(program: str, state: State, key: jax.Array, iteration: jax.Array):
     """One iteration of one run: the state, and a number that depends on all that was drawn."""
     key = jax.random.fold_in(key, iteration)
     rewards = jnp.sin(iteration + jnp.arange(NUM_ENVS))
-    ring = replay.add(state.ring, jax.vmap(transition)(rewards), iteration)  # over E
+    stored = ring.add(state.ring, jax.vmap(transition)(rewards), iteration)  # over E
     if program == "store":
-        return State(ring, state.priorities), 0.0
+        return State(stored, state.priorities), 0.0
     if program == "uniform":
-        index = replay.draw(key, iteration, CAPACITY, NUM_ENVS, BATCH)
-        batch = replay.take(ring, index)
-        return State(ring, state.priorities), total(batch)
-    held = priorities.add(state.priorities, iteration, NUM_ENVS)
+        index = ring.draw(key, iteration, capacity=CAPACITY, num_envs=NUM_ENVS, batch_size=BATCH)
+        batch = ring.take(stored, index)
+        return State(stored, state.priorities), total(batch)
+    known = priorities.add(state.priorities, iteration, NUM_ENVS)
     if program == "store both":
-        return State(ring, held), 0.0
-    index = priorities.sample(held, key, BATCH)
-    batch = replay.take(ring, index)
+        return State(stored, known), 0.0
+    index = priorities.sample(known, key, BATCH)
+    batch = ring.take(stored, index)
     if program == "draw and update":
-        held = priorities.update(held, index, batch.agent_reward[:, 0], EXPONENT, FLOOR)
-    return State(ring, held), total(batch)
+        error = batch.agent_reward[:, 0]
+        known = priorities.update(known, index, error, exponent=EXPONENT, floor=FLOOR)
+    return State(stored, known), total(batch)
 
 
 def total(batch: Transition) -> jax.Array:
@@ -104,12 +107,12 @@ def total(batch: Transition) -> jax.Array:
 def compile_program(program: str, runs: int, iterations: int):
     """Compiles `iterations` iterations of `[R]` runs: (states, keys, first) -> states, totals."""
 
-    def loop(states, keys, first):
-        def body(states, iteration):
-            over_runs = jax.vmap(lambda state, key: iterate(program, state, key, iteration))
-            return over_runs(states, keys)  # over R, the iteration is shared
+    def step(keys, states, iteration):
+        over_runs = jax.vmap(lambda state, key: iterate(program, state, key, iteration))
+        return over_runs(states, keys)  # over R, the iteration is shared
 
-        return jax.lax.scan(body, states, first + jnp.arange(iterations))
+    def loop(states, keys, first):
+        return jax.lax.scan(partial(step, keys), states, first + jnp.arange(iterations))
 
     shapes = jax.eval_shape(lambda: (full_state(runs), run_keys(runs), jnp.int32(0)))
     return jax.jit(loop, donate_argnums=0).lower(*shapes).compile()

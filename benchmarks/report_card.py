@@ -1,6 +1,6 @@
 """How every benchmark reports: a table of what was measured beside its bar, and the machine.
 
-Importing it sets the process up as the command line does, before the games are imported.
+Importing it sets the process up as the command line does. Import it before the environments.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxparl import launch
-from jaxparl.records import machine, versions
+from jaxparl import startup
+from jaxparl.experiment.provenance import machine, versions
 
-launch.start([])
+startup.start([])
 
 
 class Row(NamedTuple):
@@ -34,13 +34,13 @@ class Row(NamedTuple):
 
 
 def compile_everything() -> None:
-    """Compiles what was compiled before, too: how long that takes is to be measured."""
+    """Turns the compilation cache off, so that compile times are measured."""
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()
 
 
 def option_parser(doc: str, parts: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Knows --out and, where a benchmark has parts, --parts: all of them by default."""
+    """A parser of --out and, where a benchmark has parts, of --parts: all of them by default."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,12 +51,12 @@ def option_parser(doc: str, parts: Sequence[str] = ()) -> argparse.ArgumentParse
 
 
 def parse_options(doc: str, parts: Sequence[str] = ()) -> argparse.Namespace:
-    """Reads what every benchmark may be told."""
+    """Reads the options that every benchmark has."""
     return option_parser(doc, parts).parse_args()
 
 
-def tell(rows: list[Row]) -> list[Row]:
-    """Says at once what was found, where the whole table takes long; returns it."""
+def announce(rows: list[Row]) -> list[Row]:
+    """Prints rows as soon as they are measured, where the whole table takes long; returns them."""
     for row in rows:
         print(f"{row.what}: {row.measured}", file=sys.stderr, flush=True)
     return rows
@@ -66,9 +66,9 @@ def report(rows: list[Row], out: Path | None) -> int:
     """Prints the table in Markdown; returns the exit code, 1 if a bar was missed."""
     command = f"python {shlex.join(sys.argv)}"
     found = machine()
-    place = f"{found['processor']}, {found['cores']} cores, on {', '.join(found['devices'])}"
+    hardware = f"{found['processor']}, {found['cores']} cores, on {', '.join(found['devices'])}"
     software = ", ".join(f"{name} {version}" for name, version in versions().items())
-    print(f"\n`{command}`\n\n{place}; {software}\n")
+    print(f"\n`{command}`\n\n{hardware}; {software}\n")
     print("| what | measured | bar | |\n|---|---|---|---|")
     for row in rows:
         verdict = {True: "met", False: "MISSED", None: ""}[row.passed]

@@ -2,13 +2,13 @@
 
     python benchmarks/throughput.py [--parts game_tree ...] [--most RUNS] [--figure PNG]
 
-Every registered environment, with the paper's settings where it has them: 1, 2, 4, ... runs, laid
-out on the devices as the command line does it, in one compiled program. Iterations per second of
-all runs together, the median of several chunks without evaluation; compiling apart; what a run
-holds. One run is also driven by a loop of Python, one compiled iteration a call. Runs are doubled
-up to --most, by default 16 on a CPU and 1,024 elsewhere, or until they do not fit. The bars are
-those of the machine that it runs on. On a CPU one run's products use all cores already: more runs
-at once gain what those leave idle. Exits with 1 if a bar is missed.
+Every registered environment, with the paper's settings where it has them: 1, 2, 4, ... runs in one
+compiled program, laid out on the devices as the command line does it. Shown are iterations per
+second of all runs together, the median of several segments without evaluation; compiling apart; and
+what a run holds. One run is also driven by a Python loop, one compiled iteration a call. Runs are
+doubled up to --most, by default 16 on a CPU and 1,024 elsewhere, or until they do not fit. The bars
+are those of the machine that it runs on. On a CPU one run's products use all cores already: more
+runs at once gain what those leave idle. Exits with 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import dataclasses
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,14 +25,18 @@ import jax
 import numpy as np
 from report_card import Row, compile_everything, option_parser, report
 
-from jaxparl import cli, layout, lockstep, sweep, training
-from jaxparl.chunk import Chunk, compile_chunk
+from jaxparl import cli
 from jaxparl.envs import REGISTRY
-from jaxparl.lockstep import Learner
-from jaxparl.run_state import Losses, RunState
+from jaxparl.learning import learner, lockstep, loop
+from jaxparl.learning.learner import Learner, make_learner
+from jaxparl.learning.problem import Problem
+from jaxparl.learning.state import Losses, RunState
+from jaxparl.training.devices import assign_runs, key_data
+from jaxparl.training.programs import IntervalProgram, compile_interval
+from jaxparl.training.sweep import draw_env_params
 from jaxparl.types import PyTree
 
-# The paper's; every other environment is trained by its default preset.
+#: The paper's; every other environment is trained by its default preset.
 PAPERS = {
     "game_tree": ("game_tree", "figure3"),
     "game_tree_per_action": ("game_tree", "figure3_per_action"),
@@ -39,7 +44,7 @@ PAPERS = {
     "coin_game_7x7": ("coin_game", "figure2"),
 }
 # As long as a call is in training.
-ITERATIONS, CHUNKS = 200, 6
+ITERATIONS, CALLS = 200, 6
 MOST = {"cpu": 16}
 MOST_ELSEWHERE = 1024
 # The least iterations/s in all, by backend, part and runs.
@@ -70,120 +75,124 @@ def parts() -> dict[str, tuple[str, str]]:
 
 
 def learner_of(environment: str, preset: str) -> Learner:
-    """The preset's, its chunks as long as they are timed."""
+    """The preset's, its evaluation intervals as long as they are timed."""
     job = cli.parse([environment, "--preset", preset])
     config = dataclasses.replace(
-        job.config,
-        iterations=ITERATIONS * CHUNKS,
-        evaluation_interval=ITERATIONS,
+        job.config, iterations=ITERATIONS * CALLS, evaluation_interval=ITERATIONS
     )
-    return lockstep.make_learner(config, REGISTRY[environment].environment(job.settings))
+    env = REGISTRY[environment].environment(job.settings)
+    return make_learner(Problem(config, env, draw_env_params(env, 0), config.hyper_params))
 
 
 class Running(NamedTuple):
-    """A compiled chunk of some runs, and where they stand."""
+    """The compiled program of some runs, and where they stand."""
 
-    chunk: Chunk
+    program: IntervalProgram
     state: PyTree
     compile_seconds: float
 
 
-def compile_runs(learner: Learner, runs: int) -> Running:
-    """Trains runs of one game that differ in their seeds, without evaluations."""
-    params, rates = sweep.draw_game(learner.env, 0), learner.config.rates
-    spread = layout.spread(runs)
+def compile_runs(learns: Learner, runs: int) -> Running:
+    """Compiles runs of one game that differ in their seeds, without evaluations."""
+    config = learns.problem.config
+    layout = assign_runs(runs)
 
     def init(seed: jax.Array) -> RunState:
-        return lockstep.init(learner, params, rates, sweep.run_key(0, seed))
-
-    def learn(state: RunState, stretch: jax.Array) -> tuple[RunState, Losses]:
-        return training.learn(learner, params, rates, state, stretch)
+        return learner.init(learns, jax.random.fold_in(jax.random.key(0), seed))
 
     def no_evaluation(_: RunState, losses: Losses) -> Losses:
         return losses
 
-    state = jax.jit(jax.vmap(init), out_shardings=spread.place)(spread.rows)
+    state = jax.jit(jax.vmap(init), out_shardings=layout.sharding)(layout.rows)  # over R
     start = time.perf_counter()
-    stretches = learner.config.stretches
     with ThreadPoolExecutor() as pool:
-        chunk = compile_chunk(spread, stretches, learn, no_evaluation, state, pool)
-    return Running(chunk, state, time.perf_counter() - start)
+        program = compile_interval(
+            layout,
+            config.segments_per_evaluation,
+            learn=partial(
+                loop.run_segment,
+                config,
+                partial(lockstep.iterate, learns),
+                partial(lockstep.move_targets, learns),
+            ),
+            evaluate=no_evaluation,
+            runs=state,
+            pool=pool,
+        )
+    return Running(program, state, time.perf_counter() - start)
 
 
-def seconds_of_chunk(running: Running) -> float:
-    """The median of all chunks but the first."""
+def seconds_of_call(running: Running) -> float:
+    """The median of all calls but the first."""
     state, taken = running.state, []
-    for number in range(CHUNKS):
+    for number in range(CALLS):
         start = time.perf_counter()
-        state, _ = jax.block_until_ready(running.chunk(state, number))
+        state, _ = jax.block_until_ready(running.program(state, number))
         taken.append(time.perf_counter() - start)
     return float(np.median(taken[1:]))
 
 
-def measure(learner: Learner, runs: int) -> Measured:
-    running = compile_runs(learner, runs)
-    held = sum(leaf.nbytes for leaf in jax.tree.leaves(layout.numbers(running.state)))
-    rate = runs * ITERATIONS / seconds_of_chunk(running)
-    rows = len(layout.spread(runs).rows)
+def measure(learns: Learner, runs: int) -> Measured:
+    running = compile_runs(learns, runs)
+    held = sum(leaf.nbytes for leaf in jax.tree.leaves(key_data(running.state)))
+    rate = runs * ITERATIONS / seconds_of_call(running)
+    rows = len(assign_runs(runs).rows)
     return Measured(runs, rate, running.compile_seconds, held / rows)
 
 
-def from_python(learner: Learner) -> float:
+def from_python(learns: Learner) -> float:
     """Iterations/s of one run whose every iteration is a call of its own; targets stay."""
-    params, rates = sweep.draw_game(learner.env, 0), learner.config.rates
 
     def iterate(state: RunState, number: jax.Array) -> RunState:
-        return lockstep.iterate(learner, params, rates, state, number)[0]
+        return lockstep.iterate(learns, state, number)[0]
 
-    state = lockstep.init(learner, params, rates, sweep.run_key(0, 0))
+    state = learner.init(learns, jax.random.key(0))
     compiled = jax.jit(iterate, donate_argnums=0).lower(state, np.int32(0)).compile()
     taken = []
-    for chunk in range(CHUNKS):
+    for call in range(CALLS):
         start = time.perf_counter()
         for number in range(ITERATIONS):
-            state = compiled(state, np.int32(chunk * ITERATIONS + number))
+            state = compiled(state, np.int32(call * ITERATIONS + number))
         jax.block_until_ready(state)
         taken.append(time.perf_counter() - start)
     return ITERATIONS / float(np.median(taken[1:]))
 
 
+def measured_row(name: str, num_envs: int, first: Measured, found: Measured) -> Row:
+    """What so many runs reach, beside the `first`, which was one run."""
+    runs, rate = found.runs, found.iterations_per_second
+    linear = rate / runs / first.iterations_per_second
+    bar = BARS.get((jax.default_backend(), name, runs))
+    return Row(
+        f"{name}: {runs:,} runs, iterations/s in all (environment steps/s; of linear; "
+        "compiled in; held by a run)",
+        f"{rate:,.0f} ({rate * num_envs:,.0f}; {linear:.0%}; "
+        f"{found.compile_seconds:.1f} s; {found.bytes_per_run / 1e6:.1f} MB)",
+        f">= {bar:,}" if bar else "",
+        rate >= bar if bar else None,
+        found._asdict(),
+    )
+
+
 def grow(name: str, most: int) -> tuple[list[Row], list[Measured]]:
     """One environment, with more and more runs."""
-    learner = learner_of(*parts()[name])
-    backend, found, rows = jax.default_backend(), [], []
+    learns = learner_of(*parts()[name])
+    found: list[Measured] = []
+    rows: list[Row] = []
     while not found or 2 * found[-1].runs <= most:
         runs = 2 * found[-1].runs if found else 1
         try:
-            found.append(measure(learner, runs))
+            found.append(measure(learns, runs))
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             rows.append(Row(f"{name}: {runs:,} runs", "do not fit", "", None))
             break
-        last = found[-1]
-        steps = last.iterations_per_second * learner.config.num_envs
-        linear = last.iterations_per_second / runs / found[0].iterations_per_second
-        bar = BARS.get((backend, name, runs))
-        rows.append(
-            Row(
-                f"{name}: {runs:,} runs, iterations/s in all (environment steps/s; of linear; "
-                "compiled in; held by a run)",
-                f"{last.iterations_per_second:,.0f} ({steps:,.0f}; {linear:.0%}; "
-                f"{last.compile_seconds:.1f} s; {last.bytes_per_run / 1e6:.1f} MB)",
-                f">= {bar:,}" if bar else "",
-                last.iterations_per_second >= bar if bar else None,
-                last._asdict(),
-            )
-        )
-    called = from_python(learner)
-    rows.append(
-        Row(
-            f"{name}: 1 run, one iteration a call from Python",
-            f"{called:,.0f}, {found[0].iterations_per_second / called:.1f} times as slow",
-            "",
-            None,
-        )
-    )
+        rows.append(measured_row(name, learns.problem.config.num_envs, found[0], found[-1]))
+    called = from_python(learns)
+    slower = found[0].iterations_per_second / called
+    what = f"{name}: 1 run, one iteration a call from Python"
+    rows.append(Row(what, f"{called:,.0f}, {slower:.1f} times as slow", "", None))
     return rows, found
 
 
@@ -202,9 +211,9 @@ def main() -> int:
         rows += more
         grown[name] = {one.runs: one.iterations_per_second for one in found}
     if options.figure:
-        from jaxparl import plotting  # matplotlib is not everywhere
+        from jaxparl.experiment import figures  # matplotlib is not everywhere
 
-        plotting.growth(options.figure, grown)
+        figures.growth(options.figure, grown)
     return report(rows, options.out)
 
 

@@ -2,29 +2,30 @@
 
     python benchmarks/training.py [--parts figure3 ...] [--out results.json]
 
-The first parts train a preset on trees at its full size, fifteen runs of 20,000 iterations, in
-one compiled program, against the exact equilibrium. The last one trains the Coin Game on 3x3, three
-runs, and lets black boxes learn under the principals. Beside what is reached stands the wall-clock
-time until it was. Exits with 1 if a bar is missed.
+The first parts train a preset on trees at its full size, fifteen runs of 20,000 iterations in one
+compiled program, and compare it with the exact equilibrium. The last one trains the Coin Game on
+3x3, three runs, and lets black boxes learn under the principals. Beside what is reached stands the
+wall-clock time until it was. Metrics have the names of metrics.csv. Exits with 1 if a bar is
+missed.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from report_card import Row, parse_options, report
 
-from jaxparl import cli, sweep
-from jaxparl.comparison import compile_comparison, entrants
-from jaxparl.envs import make
-from jaxparl.layout import fetch
-from jaxparl.run_state import target_weights
-from jaxparl.selection import all_runs
-from jaxparl.sweep import Progress
+from jaxparl import cli
+from jaxparl.envs import REGISTRY
+from jaxparl.experiment.options import all_runs
+from jaxparl.learning.state import target_weights
+from jaxparl.training.comparison import compile_validation, validation_runs
+from jaxparl.training.devices import fetch
+from jaxparl.training.sweep import Progress, compile_training, run
 
 
 class Bars(NamedTuple):
@@ -46,31 +47,25 @@ CLOSE = 0.99
 BOARD = "figure4_fast"
 
 
-class Reached(NamedTuple):
-    """What has to be reached on the Coin Game, of the metrics `[R]` of an evaluation."""
+class Target(NamedTuple):
+    """What has to be reached on the Coin Game, on average over the runs."""
 
-    what: str
-    of: Callable[[Any], np.ndarray]
+    metric: str
     sign: Literal["<=", ">="]
     bar: float
 
 
-WELFARE = Reached(
-    "welfare of the best", lambda found: found.welfare / found.optimal_welfare, ">=", 0.92
-)
-PAYMENT = Reached("payments of the welfare", lambda found: found.payment_share, "<=", 0.35)
-IN_TRAINING = (
-    WELFARE,
-    PAYMENT,
-    Reached(
-        "gain by deviating, of utility", lambda found: found.relative_deviation_gain, "<=", 0.04
-    ),
-)
-IN_VALIDATION = (
-    WELFARE,
-    PAYMENT,
-    Reached("recommendations followed", lambda found: found.follow_share, ">=", 0.85),
-)
+WELFARE = Target("welfare_ratio", ">=", 0.92)
+PAYMENT = Target("payment_share", "<=", 0.35)
+IN_TRAINING = (WELFARE, PAYMENT, Target("relative_deviation_gain", "<=", 0.04))
+IN_VALIDATION = (WELFARE, PAYMENT, Target("follow_share", ">=", 0.85))
+
+
+def value_of(metrics: Any, name: str) -> np.ndarray:
+    """A metric's values `[R]`. Validation does not record the ratio of its welfare."""
+    if name == WELFARE.metric:
+        return metrics.welfare / metrics.optimal_welfare
+    return getattr(metrics, name)
 
 
 def at_least(what: str, value: float, bar: float | None) -> Row:
@@ -80,25 +75,25 @@ def at_least(what: str, value: float, bar: float | None) -> Row:
 
 
 def until(history: Sequence[Progress], reached: np.ndarray) -> str:
-    """When all that comes later has `reached [evaluations]` its bar, and when it did at first."""
+    """When `reached [evaluations]` is true for the first time, and from when on it stays true."""
     if not reached.any():
         return "not reached"
     first = int(np.argmax(reached))
     missed = np.flatnonzero(~reached)
     lasting = int(missed[-1]) + 1 if len(missed) else 0
-    told = f"{history[first].seconds:.0f} s"
+    shown = f"{history[first].seconds:.0f} s"
     if lasting == len(history):
-        return f"{told}, but not at the end"
-    return told if lasting == first else f"{told}, for good {history[lasting].seconds:.0f} s"
+        return f"{shown}, but not at the end"
+    return shown if lasting == first else f"{shown}, for good {history[lasting].seconds:.0f} s"
 
 
 def tree(name: str) -> list[Row]:
-    """Trains a preset and holds it against the exact equilibrium."""
+    """Trains a preset and compares it with the exact equilibrium."""
     job = cli.parse(["game_tree", "--preset", name])
-    runs = all_runs(job.selection.games, job.selection.seeds, (), job.config.rates)
-    env, _ = make("game_tree", **dataclasses.asdict(job.settings))
-    compiled = sweep.compile_sweep(job.config, env, runs)
-    history = list(sweep.train(job.config, compiled, compiled.start()))
+    runs = all_runs(job.options, job.config.hyper_params)
+    env = REGISTRY["game_tree"].environment(job.settings)
+    compiled = compile_training(job.config, env, runs)
+    history = list(run(job.config, compiled, compiled.start()))
     ratio = np.stack([progress.metrics.utility_ratio for progress in history], axis=1)  # [R, ...]
     right = history[-1].metrics.recommendation_accuracy
     final, tail = ratio[:, -1], ratio[:, -(ratio.shape[1] // 4) :]
@@ -123,30 +118,31 @@ def tree(name: str) -> list[Row]:
 def board() -> list[Row]:
     """Trains principals on 3x3, and black boxes under them and under baselines."""
     job = cli.parse(["coin_game", "--preset", BOARD])
-    runs = all_runs(job.selection.games, job.selection.seeds, (), job.config.rates)
-    env, _ = make("coin_game", **dataclasses.asdict(job.settings))
-    compiled = sweep.compile_sweep(job.config, env, runs)
-    history = list(sweep.train(job.config, compiled, compiled.start()))
-    weights = fetch(compiled.layout, target_weights(history[-1].state.run))
-    followed = compile_comparison(job.config, env, runs, weights)
-    learned = list(sweep.train(job.config, followed, followed.start()))
-    under = np.array([entrant.scheme == "principal" for entrant in entrants(runs)])
+    runs = all_runs(job.options, job.config.hyper_params)
+    env = REGISTRY["coin_game"].environment(job.settings)
+    compiled = compile_training(job.config, env, runs)
+    history = list(run(job.config, compiled, compiled.start()))
+    weights = fetch(compiled.layout, target_weights(history[-1].runs.state))
+    validated = compile_validation(job.config, env, runs, weights)
+    learned = list(run(job.config, validated, validated.start()))
+    under = np.array([one.scheme == "principal" for one in validation_runs(runs)])
     everyone = np.full(len(runs), True)
     return [
-        *at_bars(f"{BOARD}, {len(runs)} runs, training", history, everyone, IN_TRAINING),
-        *at_bars(f"{BOARD}, black boxes of all six schemes", learned, under, IN_VALIDATION),
+        *at_targets(f"{BOARD}, {len(runs)} runs, training", history, everyone, IN_TRAINING),
+        *at_targets(f"{BOARD}, black boxes of all six schemes", learned, under, IN_VALIDATION),
     ]
 
 
-def at_bars(
-    name: str, history: Sequence[Progress], chosen: np.ndarray, bars: Sequence[Reached]
+def at_targets(
+    name: str, history: Sequence[Progress], chosen: np.ndarray, targets: Sequence[Target]
 ) -> list[Row]:
-    """What the chosen runs `[R]` reach on average, and when they are at all bars together."""
+    """What the chosen runs `[R]` reach on average, and when they are at all targets together."""
     rows, reached = [], np.full(len(history), True)
-    for what, of, sign, bar in bars:
-        each = np.array([of(progress.metrics)[chosen].mean() for progress in history])
+    for metric, sign, bar in targets:
+        each = np.array([value_of(one.metrics, metric)[chosen].mean() for one in history])
         passed = each >= bar if sign == ">=" else each <= bar
-        rows.append(Row(f"{name}: {what}", f"{each[-1]:.4f}", f"{sign} {bar:g}", bool(passed[-1])))
+        shown = f"{each[-1]:.4f}"
+        rows.append(Row(f"{name}: {metric}", shown, f"{sign} {bar:g}", bool(passed[-1])))
         reached &= passed
     rows.append(Row(f"{name}: until all of these are reached", until(history, reached), "", None))
     rows.append(Row(f"{name}: all of it", f"{history[-1].seconds:.0f} s", "", None))
@@ -154,10 +150,7 @@ def at_bars(
 
 
 def main() -> int:
-    parts = {
-        **{name: lambda name=name: tree(name) for name in PRESET_BARS},
-        BOARD: board,
-    }
+    parts = {**{name: partial(tree, name) for name in PRESET_BARS}, BOARD: board}
     options = parse_options(__doc__, list(parts))
     rows = [row for part in options.parts for row in parts[part]()]
     return report(rows, options.out)

@@ -41,7 +41,7 @@ Trains a principal and its agents in lockstep on a game, and compares what they
  folder under runs/.
 
 Examples, where `python train.py` is the same as `jaxparl train`:
-  jaxparl train game_tree                    the trees of the paper, two minutes
+  jaxparl train game_tree                    a first look at the paper's trees
   jaxparl train game_tree --preset figure3   as in Figure 3
   jaxparl train --help                       all games and their presets
   jaxparl train game_tree --help             all options of a game
@@ -112,7 +112,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         with code 1 and one line for what fails later; with 128 + N after signal N.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    console.first_process_only()
     command, rest = _first_pass(arguments)
     if isinstance(command, _Merge):
         _merge(rest)
@@ -254,6 +253,7 @@ def _describe_unknown(unknown: Sequence[str], game: str, parsed: Any) -> str:
 def _train(arguments: Sequence[str]) -> None:
     with _bad_input():
         job = parse(arguments)
+        console.first_process_only()
         experiment = prepare(job, REGISTRY[job.environment].environment(job.settings))
     path = experiment.folder.path
     try:
@@ -272,6 +272,7 @@ def _train(arguments: Sequence[str]) -> None:
 def _plan(arguments: Sequence[str]) -> None:
     with _bad_input():
         job = parse(arguments, "plan")
+        console.first_process_only()
         env = REGISTRY[job.environment].environment(job.settings)
         runs = own_runs(all_runs(job.options, job.config.hyper_params), own_part(job.options))
         if job.options.principal:

@@ -1,10 +1,11 @@
-"""The small tree and the small Coin Game that many tests share, and runs that learn the tree.
+"""The small games that many tests share, and programs that learn them.
 
 What is compiled or learned here is kept until the session ends, and only read.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from jaxparl.config import Config, HyperParams
 from jaxparl.envs import make
 from jaxparl.envs.game_tree import GameTree
 from jaxparl.training import TrainResult, make_train
-from jaxparl.training.runs import RunId
+from jaxparl.training.runs import RunId, grid
 from jaxparl.training.sweep import CompiledRuns, Progress, compile_training, draw_env_params, run
 
 COIN_ENV, COIN_PARAMS = make("coin_game", grid_size=3, max_steps_in_episode=20, view="centred")
@@ -38,11 +39,35 @@ TREE_CONFIG = Config(
 )
 
 
+#: The smallest Coin Game. Two agents learn to share in a thousand iterations.
+BOARD_ENV, BOARD_PARAMS = make("coin_game", grid_size=2, max_steps_in_episode=8)
+BOARD_CONFIG = Config(
+    iterations=1_000,
+    evaluation_interval=500,
+    target_interval=25,
+    batch_size=32,
+    replay_capacity=8_000,
+    hidden_sizes=(32,),
+    critic="per_action",
+    loss="huber",
+    exploration="per_step",
+    hyper_params=HyperParams(
+        learning_rate=4e-3,
+        principal_learning_rate_final=1e-4,
+        nudge=0.0,
+        alpha=0.1,
+        follow_share=0.5,
+        epsilon=0.4,
+        epsilon_final=0.0,
+    ),
+)
+
+
 class TreeProgram(NamedTuple):
     """A compiled training program on the small tree.
 
     Attributes:
-      train: `(key, hyper_params [2]) -> results [2]`.
+      train: `(key, hyper_params) -> result`.
       traces: has an item for every time that the rules of the game were traced.
     """
 
@@ -67,16 +92,15 @@ class CountedTree(GameTree):
 
 @functools.cache
 def tree_program(config: Config = TREE_CONFIG) -> TreeProgram:
-    """The training of two runs that differ in their hyper-parameters."""
+    """The training of one run."""
     env = CountedTree()
-    train = make_train(config, env, TREE_PARAMS)
-    return TreeProgram(jax.jit(jax.vmap(train, (None, 0))), env.traces)  # over hyper-parameters
+    return TreeProgram(jax.jit(make_train(config, env, TREE_PARAMS)), env.traces)
 
 
-def tree_hyper_params(*nudges: float) -> HyperParams:
-    """The hyper-parameters of runs that differ in their nudge."""
-    runs = jax.tree.map(lambda x: jnp.full(len(nudges), x, jnp.float32), TREE_CONFIG.hyper_params)
-    return runs.replace(nudge=jnp.array(nudges))
+def tree_hyper_params(nudge: float) -> HyperParams:
+    """Those of the small tree, but for the nudge."""
+    hyper_params = dataclasses.replace(TREE_CONFIG.hyper_params, nudge=nudge)
+    return jax.tree.map(jnp.float32, hyper_params)
 
 
 def finish(config: Config, compiled: CompiledRuns) -> Progress:
@@ -95,6 +119,12 @@ def compiled_trees(config: Config, runs: tuple[RunId, ...], lanes: int) -> Compi
 def trained_trees(config: Config, runs: tuple[RunId, ...], lanes: int) -> Progress:
     """The same after their last iteration."""
     return finish(config, compiled_trees(config, runs, lanes))
+
+
+@functools.cache
+def compiled_boards() -> CompiledRuns:
+    """The training of eight runs on the smallest Coin Game, in lanes of two."""
+    return compile_training(BOARD_CONFIG, BOARD_ENV, grid([0], range(8)), lanes=2)
 
 
 def row(tree, number: int):

@@ -9,13 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import COIN_ENV, COIN_PARAMS
-from untrained import CONFIG, PROBLEM, offered, weights
+from untrained import CONFIG, PROBLEM, noise, offered, weights
 
 from jaxparl import evaluation
 from jaxparl.envs import make
 from jaxparl.evaluation.audit import audit
 from jaxparl.evaluation.rollouts import play_episode
-from jaxparl.learning import learner
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses
@@ -79,13 +78,9 @@ def test_a_game_without_exact_solutions_is_evaluated_by_episodes():
     problem = Problem(CONFIG, env, env_params, CONFIG.hyper_params)
     assert evaluation.solve(problem) == ()
 
-    @jax.jit
-    def evaluate(key):
-        learns = make_learner(problem)
-        state = learner.init(learns, key)
-        return evaluation.evaluate(learns, (), state, Losses(*jnp.zeros(3)))
-
-    found = evaluate(jax.random.key(0))
+    learns = make_learner(problem)
+    evaluate = jax.jit(partial(evaluation.evaluate, learns, ()))
+    found = evaluate(noise(learns, jax.random.key(0)), Losses(*jnp.zeros(3)))
     # Per episode of 5 steps: at most a coin a step, worth 1 to its owner.
     assert 0 < found.welfare < 5
     assert found.payment >= 0

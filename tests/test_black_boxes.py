@@ -15,8 +15,8 @@ from jaxparl.validation.schemes import Scheme
 
 LONG = dataclasses.replace(
     CONFIG,
-    iterations=2_000,
-    evaluation_interval=2_000,
+    iterations=1_000,
+    evaluation_interval=1_000,
     target_interval=50,
     batch_size=64,
     loss="huber",
@@ -37,7 +37,8 @@ def test_what_is_stored_is_what_was_paid():
     scheme = terms(Scheme(contract_weight=1.0, proportion=0.5, nudge=0.03))
     task = validation_of(CONFIG)
     state, _ = task.learn(scheme, task.init(scheme, jax.random.key(3)), 0)
-    stored = jax.tree.map(lambda leaf: leaf[: 20 * CONFIG.num_envs], state.replay.ring)
+    ring = jax.device_get(state.replay.ring)
+    stored = jax.tree.map(lambda leaf: leaf[: 20 * CONFIG.num_envs], ring)
 
     def offered(env_state, action):
         asked = facing.recommended(COIN_ENV, scheme, env_state)

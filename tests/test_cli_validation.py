@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import json
 import shutil
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +13,6 @@ import pytest
 from command_line import (
     EVALUATIONS,
     SMALL_COIN_GAME,
-    SMALL_TREE,
     fails,
     finished,
     train,
@@ -50,35 +48,21 @@ def test_principals_are_validated_under_every_scheme():
 
 
 class UnsolvedTree(game_tree.GameTree):
-    """A tree that says nothing about how it is solved, and can be drawn."""
+    """A tree that says nothing about how it is solved."""
 
     exact = None
-    can_draw = True
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, UnsolvedTree) and self.settings == other.settings
-
-    def __hash__(self) -> int:
-        return hash((UnsolvedTree, self.settings))
-
-    def draw(self, axes: Any, state: game_tree.TreeState) -> None:
-        axes.bar(["node"], [int(state.node)])
 
 
-def test_a_registered_game_without_exact_solutions_is_trained_by_the_same_command(
-    tmp_path, capsys, monkeypatch
-):
+def test_a_game_without_exact_solutions_is_not_validated(capsys, tmp_path, monkeypatch):
     entry = dataclasses.replace(REGISTRY["game_tree"], environment=UnsolvedTree)
     monkeypatch.setitem(REGISTRY, "unsolved", entry)
-    assert train(tmp_path / "run", "unsolved", *SMALL_TREE[1:]) == 0
-    shown = capsys.readouterr().out
-    assert "welfare" in shown
-    assert "of exact" not in shown
-    welfare = json.loads((tmp_path / "run" / "summary.json").read_text())["welfare"]
-    assert len(welfare["per_run"]) == 2
-    assert (tmp_path / "run" / "figure.png").exists()
-    assert (tmp_path / "run" / "episode.gif").exists()
-    assert "validation needs several agents" in fails(capsys, "train", "unsolved", "--validate")
+    place = ("--out", str(tmp_path / "run"))
+    for arguments in (
+        ("train", "unsolved", "--validate", *place),
+        ("plan", "unsolved", "--validate"),
+    ):
+        assert "validation needs several agents, observed" in fails(capsys, *arguments)
+    assert not (tmp_path / "run").exists()
 
 
 def three_agents() -> tuple[str, ...]:
@@ -93,11 +77,14 @@ def test_three_agents_are_trained_by_the_same_program():
 
 
 @pytest.mark.slow
-def test_three_agents_are_trained_by_the_same_command(tmp_path, capsys):
+def test_a_game_without_exact_solutions_is_trained_by_the_same_command(tmp_path, capsys):
     assert train(tmp_path / "run", *three_agents()) == 0
     shown = capsys.readouterr().out
     assert "welfare" in shown
     assert "to gain" not in shown
+    welfare = json.loads((tmp_path / "run" / "summary.json").read_text())["welfare"]
+    assert len(welfare["per_run"]) == 2
+    assert (tmp_path / "run" / "figure.png").exists()
     assert (tmp_path / "run" / "episode.gif").exists()
 
 

@@ -165,15 +165,14 @@ def test_the_equilibrium_pays_no_negative_amounts_and_welfare_has_its_bound(alph
 def episodes_of(env, params, actions, paid, *, episodes, steps):
     """Sums over each of `[E]` simulated episodes: rewards and payments, `[E, N]` each."""
 
+    def one_step(state, key):
+        index = env.exact.state_index(state)
+        _, after, reward, *_ = env.step_env(key, state, actions[index], params)
+        return after, (reward, paid[index])
+
     def episode(key):
         key_reset, key_steps = jax.random.split(key)
         _, state = env.reset(key_reset, params)
-
-        def one_step(state, key):
-            index = env.exact.state_index(state)
-            _, after, reward, *_ = env.step_env(key, state, actions[index], params)
-            return after, (reward, paid[index])
-
         sums = jax.lax.scan(one_step, state, jax.random.split(key_steps, steps))[1]
         return jax.tree.map(lambda leaf: leaf.sum(axis=0), sums)
 

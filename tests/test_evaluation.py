@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from untrained import noise
 
 from jaxparl import evaluation
 from jaxparl.config import Config
 from jaxparl.envs import make
 from jaxparl.equilibrium import backward_induction
 from jaxparl.evaluation import oracle
-from jaxparl.learning import learner
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses
@@ -47,21 +45,21 @@ def test_offering_the_equilibriums_contracts_earns_its_utility_in_every_state():
 
 
 def ratios(depth: int) -> np.ndarray:
-    """The utility ratio of 200 random principals, each on a random tree."""
-    env, _ = make("game_tree", depth=depth)
+    """The utility ratios of 200 random principals, each on a random tree."""
+    env, env_params = make("game_tree", depth=depth)
 
-    def ratio(key):
-        problem = Problem(CONFIG, env, env.sample_params(key), CONFIG.hyper_params)
-        learns = make_learner(problem)
-        state = learner.init(learns, key)
-        # Untrained networks of a large scale stand for contracts of every kind.
-        noise = jax.tree.map(lambda leaf: 10 * leaf, state.agent.target_params)
-        agent = dataclasses.replace(state.agent, target_params=noise)
-        state = dataclasses.replace(state, agent=agent)
-        exact = evaluation.solve(problem)
+    def learner_of(env_params):
+        return make_learner(Problem(CONFIG, env, env_params, CONFIG.hyper_params))
+
+    @jax.jit
+    @jax.vmap
+    def ratio(state):
+        learns = learner_of(env.sample_params(state.key))
+        exact = evaluation.solve(learns.problem)
         return evaluation.evaluate(learns, exact, state, Losses(*jnp.zeros(3))).utility_ratio
 
-    return np.asarray(jax.jit(jax.vmap(ratio))(jax.random.split(jax.random.key(1), 200)))
+    keys = jax.random.split(jax.random.key(1), 200)
+    return np.asarray(ratio(noise(learner_of(env_params), keys, (200,))))
 
 
 def test_where_nothing_follows_no_contract_beats_the_equilibrium():

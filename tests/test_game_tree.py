@@ -88,15 +88,14 @@ def test_an_outcome_leads_to_its_child_in_heap_order():
 def test_every_episode_goes_from_the_root_to_the_last_level(depth):
     env, params = make("game_tree", depth=depth)
 
+    def step(state, key):
+        _, next_state, _, terminated, _, _ = env.step(key, state, jnp.ones(1, int), params)
+        return next_state, (state, terminated)
+
     @jax.jit
     @jax.vmap
     def episode(key):
         _, state = env.reset(key, params)
-
-        def step(state, key):
-            _, next_state, _, terminated, _, _ = env.step(key, state, jnp.ones(1, int), params)
-            return next_state, (state, terminated)
-
         return jax.lax.scan(step, state, jax.random.split(key, depth))
 
     after, (states, terminated) = episode(jax.random.split(jax.random.key(0), 8))

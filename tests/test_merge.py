@@ -24,12 +24,12 @@ from jaxparl import cli
 from jaxparl.experiment.checkpoint import load_weights, save_weights
 from jaxparl.learning.state import Weights
 
-SWEEP = (*SMALL_TREE, "--seeds", "0:1", "--sweep", "nudge=0.0,0.01,0.02")
+SWEEP = (*SMALL_TREE, "--seeds", "0:1", "--sweep", "nudge=0.0,0.01,0.02,0.03,0.04")
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory) -> Path:
-    """Three runs in two parts, so that the parts are not equally large."""
+    """Five runs in two parts, so that the parts are not equally large."""
     folder = tmp_path_factory.mktemp("parts")
     for index in range(2):
         assert train(folder, *SWEEP, "--shard", f"{index}/2") == 0
@@ -47,7 +47,7 @@ def test_the_parts_together_are_the_whole_to_the_bit(parts, tmp_path, capsys):
     assert f"merged: {merged}" in capsys.readouterr().out
     assert_same_results(whole, merged)
     assert_same_weights(whole, merged)
-    assert np.load(merged / "metrics.npz")["nudge"].tolist() == [0.0, 0.01, 0.02]
+    assert np.load(merged / "metrics.npz")["nudge"].tolist() == [0.0, 0.01, 0.02, 0.03, 0.04]
 
 
 def test_what_is_missing_is_named_and_nothing_is_written(parts, tmp_path, capsys):
@@ -55,10 +55,10 @@ def test_what_is_missing_is_named_and_nothing_is_written(parts, tmp_path, capsys
     shutil.copytree(parts, some)
     shutil.rmtree(some / "shard-1-of-2")
     message = fails(capsys, "merge", str(some))
-    assert "lacks 1 of 3 runs, those of shard-1-of-2: game 0 seed 0 nudge 0.02" in message
+    assert "lacks 2 of 5 runs, those of shard-1-of-2: game 0 seed 0 nudge 0.03; game" in message
     (some / "shard-0-of-2" / "summary.json").unlink()
     message = fails(capsys, "merge", str(some))
-    assert "lacks 3 of 3 runs" in message
+    assert "lacks 5 of 5 runs" in message
     assert "shard-0-of-2 (not finished), shard-1-of-2" in message
     assert "game 0 seed 0 nudge 0.0; game 0 seed 0 nudge 0.01; game 0 seed 0 nudge" in message
     assert not (some / "merged").exists()

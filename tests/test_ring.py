@@ -91,15 +91,16 @@ def test_only_what_was_written_is_drawn_and_items_stay_whole(size):
 @pytest.mark.parametrize("iterations", [2, 3, 7])
 def test_draws_are_uniform(iterations):
     stored = filled_ring(12, 4, iterations)
-    batch = sample(stored, jax.random.key(0), iterations - 1, 4, 6000)
-    _, counts = np.unique(batch["node"], return_counts=True)
+    keys = jax.random.split(jax.random.key(0), 30)
+    batches = [sample(stored, key, iterations - 1, 4, 200)["node"] for key in keys]
+    _, counts = np.unique(batches, return_counts=True)
     assert len(counts) == min(4 * iterations, 12)
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
 def test_the_key_alone_decides_what_is_drawn():
     stored = filled_ring(12, 4, 3)
-    batches = [sample(stored, jax.random.key(seed), 2, 4, 50)["node"] for seed in (0, 0, 1)]
+    batches = [sample(stored, jax.random.key(seed), 2, 4, 200)["node"] for seed in (0, 0, 1)]
     np.testing.assert_array_equal(batches[0], batches[1])
     assert (batches[0] != batches[2]).any()
 
@@ -130,12 +131,12 @@ def test_runs_in_a_batch_store_and_draw_what_they_do_alone():
     rings, items = rings_and_items(12, 4)
     written = add_to_runs(rings, items, 4)
     keys = jax.random.split(jax.random.key(0), RUNS)
-    drawn = jax.vmap(draw_and_take, (0, 0, None, None, None))(written, keys, 4, 4, 16)  # over R
+    drawn = jax.vmap(draw_and_take, (0, 0, None, None, None))(written, keys, 4, 4, 200)  # over R
     for run in range(RUNS):
         stored, item = jax.tree.map(lambda leaf, run=run: leaf[run], (rings, items))
         alone = add(stored, item, 4)
         np.testing.assert_array_equal(written["reward"][run], alone["reward"])
-        batch = sample(alone, keys[run], 4, 4, 16)
+        batch = sample(alone, keys[run], 4, 4, 200)
         np.testing.assert_array_equal(drawn["reward"][run], batch["reward"])
 
 

@@ -40,7 +40,9 @@ def validate(compiled_run):
 
     def run(seed, weights):
         schemes = jax.tree.map(lambda *numbers: jnp.array(numbers), *SCHEMES)
-        results = compiled_run(jax.random.key(seed), weights, CONFIG.hyper_params, schemes)
+        results = jax.device_get(
+            compiled_run(jax.random.key(seed), weights, CONFIG.hyper_params, schemes)
+        )
         return [
             jax.tree.map(lambda leaf, i=index: leaf[i], results) for index in range(len(SCHEMES))
         ]

@@ -5,19 +5,22 @@ Their contracts are worth as much as the rewards, and of every kind.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from small import COIN_ENV, COIN_PARAMS
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.evaluation import offers
 from jaxparl.learning import learner
-from jaxparl.learning.learner import make_learner
+from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState, Weights, target_weights
 from jaxparl.training.task import Task, validation_task
-from jaxparl.types import Offer
+from jaxparl.types import Offer, TrainState
 from jaxparl.validation import schemes
 from jaxparl.validation.schemes import FrozenPrincipal, Scheme
 from jaxparl.validation.terms import Terms, make_terms
@@ -29,7 +32,7 @@ CONFIG = Config(
     batch_size=16,
     replay="prioritised",
     replay_capacity=1_600,
-    hidden_sizes=(16, 16),
+    hidden_sizes=(16,),
     critic="per_action",
     exploration="per_step",
     hyper_params=HyperParams(
@@ -51,6 +54,27 @@ _freeze = jax.jit(functools.partial(schemes.freeze, LEARNER))
 _make_terms = jax.jit(functools.partial(make_terms, PROBLEM))
 
 
+def noise(learns: Learner, key: jax.Array, count: tuple[int, ...] = ()) -> RunState:
+    """The key, and target weights `[*count]` of a large scale: all that an evaluation reads."""
+    fresh = jax.eval_shape(functools.partial(learner.init, learns), jax.random.key(0))
+    rng = np.random.default_rng(0)
+    agent, average, principal = jax.tree.map(
+        lambda leaf: np.float32(rng.normal(size=(*count, *leaf.shape))),
+        (fresh.agent.params, fresh.agent_average, fresh.principal.params),
+    )
+    unread = TrainState(params=(), target_params=(), optimizer_state=())
+    return RunState(
+        key=key,
+        agent=dataclasses.replace(unread, target_params=agent),
+        agent_average=average,
+        principal=dataclasses.replace(unread, target_params=principal),
+        outcome_model=unread,
+        replay=None,
+        actor=None,
+        follows=None,
+    )
+
+
 @functools.cache
 def start(seed: int = 0) -> RunState:
     """The state before the first iteration."""
@@ -60,7 +84,7 @@ def start(seed: int = 0) -> RunState:
 @functools.cache
 def weights(seed: int = 0) -> Weights:
     """A principal, and what it takes the agents for."""
-    return jax.tree.map(lambda leaf: 3 * leaf, target_weights(start(seed)))
+    return jax.tree.map(lambda leaf: 4 * leaf, target_weights(start(seed)))
 
 
 @functools.cache
@@ -77,7 +101,7 @@ def frozen(seed: int = 0) -> FrozenPrincipal:
 
 def terms(scheme: Scheme) -> Terms:
     """What black-box agents face under a scheme, in the game of principal 0."""
-    return _make_terms(frozen(), scheme)
+    return _make_terms(frozen(), jax.tree.map(jnp.float32, scheme))
 
 
 @functools.cache

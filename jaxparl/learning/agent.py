@@ -7,14 +7,15 @@ of the paper). In validation they learn from everything they receive.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxparl.learning import updates
-from jaxparl.learning.critics import AGENT_CRITICS
+from jaxparl.learning.critics import AGENT_CRITICS, AgentCritic
 from jaxparl.learning.networks import make_network
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch
@@ -22,42 +23,36 @@ from jaxparl.types import PyTree, TrainState
 
 
 class Agent(NamedTuple):
-    """The agents' functions.
+    """The agents of a problem, see `make_agent`.
 
     Attributes:
-      init: `(key, observation [N, ...]) -> TrainState`.
-      q_values: `(params, observation [N, ...], bits [N, F], outcome_probs [N, A, O]) -> [N, A]`.
-      update: one gradient step on the loss of Algorithm 2, see `make_agent`.
+      problem: the game and the settings that they learn with.
+      num_bits: F, how many bits each agent is told besides its observation.
+      critic: how outputs of the network become Q-values, and what they are regressed on.
+      network: `(params, observation, bits) -> outputs [..., X]`.
+      optimizer: of the network's weights.
     """
 
-    init: Callable[[jax.Array, jax.Array], TrainState]
-    q_values: Callable[[PyTree, jax.Array, jax.Array, jax.Array], jax.Array]
-    update: Callable[..., tuple[TrainState, jax.Array, jax.Array]]
+    problem: Problem
+    num_bits: int
+    critic: AgentCritic
+    network: nn.Module
+    optimizer: optax.GradientTransformation
 
+    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+        """Fresh weights; consumes `key`. Of `observation` `[N, ...]` only the shape counts."""
+        bits = jnp.zeros((self.problem.env.num_agents, self.num_bits))
+        return updates.init(self.network.init(key, observation, bits), self.optimizer)
 
-def make_agent(problem: Problem, num_bits: int) -> Agent:
-    """Builds the agents for a problem: network, form of the critic, optimiser.
-
-    Besides its observation each agent is told `num_bits` bits, F: which of the others follow the
-    principal, or what is recommended to it.
-    """
-    config, env = problem.config, problem.env
-    critic = AGENT_CRITICS[config.critic](env.num_actions, env.num_outcomes, problem.gamma)
-    space = env.observation_space(problem.env_params)
-    network = make_network(space, config.hidden_sizes, critic.num_outputs)
-    penalty = updates.LOSSES[config.loss]
-    rates = problem.hyper_params
-    optimizer = updates.optimizer(config, rates.learning_rate, rates.learning_rate_final)
-
-    def init(key: jax.Array, observation: jax.Array) -> TrainState:
-        bits = jnp.zeros((env.num_agents, num_bits))
-        return updates.init(network.init(key, observation, bits), optimizer)
-
-    def q_values(params, observation, bits, outcome_probs):
-        outputs = network.apply(params, observation, bits)
-        return jax.vmap(critic.q_values)(outputs, outcome_probs)  # over N
+    def q_values(
+        self, params: PyTree, observation: jax.Array, bits: jax.Array, outcome_probs: jax.Array
+    ) -> jax.Array:
+        """`[N, A]` from observations `[N, ...]`, bits `[N, F]` and probabilities `[N, A, O]`."""
+        outputs = self.network.apply(params, observation, bits)
+        return jax.vmap(self.critic.q_values)(outputs, outcome_probs)  # over N
 
     def update(
+        self,
         state: TrainState,
         batch: Batch,
         *,
@@ -66,16 +61,25 @@ def make_agent(problem: Problem, num_bits: int) -> Agent:
         weight: jax.Array,
         next_value: jax.Array,
     ) -> tuple[TrainState, jax.Array, jax.Array]:
-        """Takes a step; returns the loss, and every agent's error `[B, N]` from before it.
+        """Takes a gradient step on the loss of Algorithm 2.
 
-        `observation` is `[B, N, ...]` and `bits` `[B, N, F]`; `weight` `[B, N]` is what each error
-        counts; `next_value` `[B, N]` is what the next state is worth, 0 where the game ended.
+        Args:
+          state: what is trained.
+          batch: the transitions `[B]`.
+          observation: `[B, N, ...]`, of the states before.
+          bits: `[B, N, F]`.
+          weight: `[B, N]`, what each error counts.
+          next_value: `[B, N]`, what the next state is worth; 0 where the game ended.
+
+        Returns:
+          The new state, the loss `[]`, and every agent's error `[B, N]` from before the step.
         """
         transition = batch.transition
+        penalty = updates.LOSSES[self.problem.config.loss]
 
-        def loss(params):
-            outputs = network.apply(params, observation, bits)
-            errors = jax.vmap(jax.vmap(critic.errors))  # over N, then B
+        def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
+            outputs = self.network.apply(params, observation, bits)
+            errors = jax.vmap(jax.vmap(self.critic.errors))  # over N, then B
             error = errors(
                 outputs,
                 transition.action,
@@ -86,6 +90,22 @@ def make_agent(problem: Problem, num_bits: int) -> Agent:
             penalties = weight * jnp.sum(penalty(error), axis=-1)
             return jnp.mean(penalties), jnp.sum(jnp.abs(error), axis=-1)
 
-        return updates.gradient_step(state, optimizer, loss)
+        return updates.gradient_step(state, self.optimizer, loss)
 
-    return Agent(init, q_values, update)
+
+def make_agent(problem: Problem, num_bits: int) -> Agent:
+    """Builds the agents for a problem: network, form of the critic, optimiser.
+
+    Besides its observation each agent is told `num_bits` bits, F: which of the others follow the
+    principal, or what is recommended to it.
+    """
+    config, env, rates = problem.config, problem.env, problem.hyper_params
+    critic = AGENT_CRITICS[config.critic](env.num_actions, env.num_outcomes, problem.gamma)
+    space = env.observation_space(problem.env_params)
+    return Agent(
+        problem=problem,
+        num_bits=num_bits,
+        critic=critic,
+        network=make_network(space, config.hidden_sizes, critic.num_outputs),
+        optimizer=updates.optimizer(config, rates.learning_rate, rates.learning_rate_final),
+    )

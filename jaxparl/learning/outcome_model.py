@@ -7,9 +7,9 @@ same replay (section 4 of the paper). Contracts are priced with whatever is retu
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -22,89 +22,115 @@ from jaxparl.learning.replay import Batch
 from jaxparl.types import PyTree, TrainState
 
 _MOMENTUM = 0.9
-# What is left of the step size in the last iteration; it falls exponentially.
+# What is left of the step size in the last iteration; it decays exponentially.
 _FINAL_SHARE = 0.1
 
 
-class OutcomeModel(NamedTuple):
-    """The principal's model of outcomes.
+class OutcomeModel(Protocol):
+    """The principal's model of outcomes."""
 
-    Attributes:
-      init: `(key, observation [N, ...]) -> TrainState`.
-      probs: `(params, env_state, observation [N, ...]) -> [N, A, O]`.
-      update: `(state, batch, observation [B, N, ...]) -> (state, loss)`.
-    """
+    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+        """Fresh weights; consumes `key`. Of `observation` `[N, ...]` only the shape counts."""
+        ...
 
-    init: Callable[[jax.Array, jax.Array], TrainState]
-    probs: Callable[[PyTree, PyTree, jax.Array], jax.Array]
-    update: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, jax.Array]]
+    def probs(self, params: PyTree, env_state: PyTree, observation: jax.Array) -> jax.Array:
+        """The distributions O(s, a)(o), `[N, A, O]`, in one state, observed as `[N, ...]`."""
+        ...
+
+    def update(
+        self, state: TrainState, batch: Batch, observation: jax.Array
+    ) -> tuple[TrainState, jax.Array]:
+        """Takes a gradient step; returns the loss `[]`, too. `observation` is `[B, N, ...]`."""
+        ...
 
 
-def known(problem: Problem) -> OutcomeModel:
+class KnownOutcomes(NamedTuple):
     """The game's own outcome matrix; there is nothing to learn."""
 
-    def init(key, observation) -> TrainState:
+    problem: Problem
+
+    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+        """No weights."""
         del key, observation
         return TrainState(params=(), target_params=(), optimizer_state=())
 
-    def probs(params, env_state, observation):
+    def probs(self, params: PyTree, env_state: PyTree, observation: jax.Array) -> jax.Array:
+        """`[N, A, O]`, those of the game."""
         del params, observation
-        return problem.env.outcome_probs(env_state, problem.env_params)
+        return self.problem.env.outcome_probs(env_state, self.problem.env_params)
 
-    def update(state, batch, observation):
+    def update(
+        self, state: TrainState, batch: Batch, observation: jax.Array
+    ) -> tuple[TrainState, jax.Array]:
+        """The same state, and a loss of 0."""
         del batch, observation
         return state, jnp.float32(0.0)
 
-    return OutcomeModel(init, probs, update)
 
+class LearnedOutcomes(NamedTuple):
+    """A classifier, trained by cross-entropy on the outcomes in replay; see `learned`."""
 
-def _optimizer(problem: Problem) -> optax.GradientTransformation:
-    # Plain gradient descent moves a state's row by as much as the state was seen, so rare states
-    # keep to what all states have in common. Adam gives rare rows steps of full size: they then
-    # learn the noise of a few draws, and contracts priced on that break.
-    first = problem.hyper_params.outcome_learning_rate
-    iterations = problem.config.iterations
+    problem: Problem
+    network: nn.Module
+    optimizer: optax.GradientTransformation
 
-    def learning_rate(iteration: ArrayLike) -> ArrayLike:
-        return first * _FINAL_SHARE ** (iteration / iterations)
-
-    return optax.sgd(learning_rate, momentum=_MOMENTUM)
-
-
-def learned(problem: Problem) -> OutcomeModel:
-    """A classifier, trained by cross-entropy on the outcomes in replay."""
-    config, env = problem.config, problem.env
-    shape = (env.num_actions, env.num_outcomes)
-    space = env.observation_space(problem.env_params)
-    network = make_network(space, config.outcome_hidden_sizes, shape[0] * shape[1])
-    optimizer = _optimizer(problem)
-
-    def init(key: jax.Array, observation: jax.Array) -> TrainState:
-        # A classifier does not bootstrap, so it needs no target network.
-        fresh = updates.init(network.init(key, observation), optimizer)
+    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+        """Fresh weights. A classifier does not bootstrap, so it needs no target network."""
+        fresh = updates.init(self.network.init(key, observation), self.optimizer)
         return dataclasses.replace(fresh, target_params=())
 
-    def logits(params: PyTree, observation: jax.Array) -> jax.Array:
-        outputs = jnp.asarray(network.apply(params, observation))
-        return outputs.reshape(*outputs.shape[:-1], *shape)
-
-    def probs(params, env_state, observation):
+    def probs(self, params: PyTree, env_state: PyTree, observation: jax.Array) -> jax.Array:
+        """`[N, A, O]`, as learned so far."""
         del env_state
-        return jax.nn.softmax(logits(params, observation))
+        return jax.nn.softmax(self._logits(params, observation))
 
-    def update(state: TrainState, batch: Batch, observation: jax.Array):
+    def update(
+        self, state: TrainState, batch: Batch, observation: jax.Array
+    ) -> tuple[TrainState, jax.Array]:
+        """Takes a gradient step on the cross-entropy."""
         action, outcome = batch.transition.action, batch.transition.outcome
 
-        def loss(params):
+        def loss(params: PyTree) -> tuple[jax.Array, None]:
             taken = action[..., None, None]
-            chosen = jnp.take_along_axis(logits(params, observation), taken, axis=-2)[..., 0, :]
+            logits = self._logits(params, observation)
+            chosen = jnp.take_along_axis(logits, taken, axis=-2)[..., 0, :]
             cross_entropy = optax.softmax_cross_entropy_with_integer_labels(chosen, outcome)
             return jnp.mean(cross_entropy), None
 
-        state, value, _ = updates.gradient_step(state, optimizer, loss)
+        state, value, _ = updates.gradient_step(state, self.optimizer, loss)
         return state, value
 
-    return OutcomeModel(init, probs, update)
+    def _logits(self, params: PyTree, observation: jax.Array) -> jax.Array:
+        env, outputs = self.problem.env, jnp.asarray(self.network.apply(params, observation))
+        return outputs.reshape(*outputs.shape[:-1], env.num_actions, env.num_outcomes)
+
+
+def known(problem: Problem) -> OutcomeModel:
+    """The game's own outcome matrix."""
+    return KnownOutcomes(problem)
+
+
+def learned(problem: Problem) -> OutcomeModel:
+    """A classifier O(o | s, a).
+
+    Plain gradient descent moves a state's row by as much as the state was seen, so rare states
+    keep to what all states have in common. Adam gives rare rows steps of full size: they then
+    learn the noise of a few draws, and contracts priced on that break.
+    """
+    config, env = problem.config, problem.env
+    space = env.observation_space(problem.env_params)
+    first = problem.hyper_params.outcome_learning_rate
+
+    def learning_rate(iteration: ArrayLike) -> ArrayLike:
+        return first * _FINAL_SHARE ** (iteration / config.iterations)
+
+    return LearnedOutcomes(
+        problem=problem,
+        network=make_network(
+            space, config.outcome_hidden_sizes, env.num_actions * env.num_outcomes
+        ),
+        optimizer=optax.sgd(learning_rate, momentum=_MOMENTUM),
+    )
 
 
 OUTCOME_MODELS = {"known": known, "learned": learned}

@@ -7,12 +7,13 @@ the paper); with one agent that is plain Q-learning.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxparl.contracts import minimal_contract, observed_action_contract
 from jaxparl.learning import td_targets, updates
@@ -20,89 +21,47 @@ from jaxparl.learning.critics import PRINCIPAL_CRITICS, PrincipalCritic
 from jaxparl.learning.networks import make_network
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch
-from jaxparl.types import Contract, Offer, TrainState
+from jaxparl.types import Contract, Offer, PyTree, TrainState
 
 
 class Principal(NamedTuple):
-    """The principal's functions.
+    """The principal of a problem, see `make_principal`.
 
     Attributes:
-      init: `(key, observation [N, ...]) -> TrainState`.
-      offer: `(params, observation [N, ...], q_expected [N, A], q_truncated [N, A], outcome_probs
-        [N, A, O]) -> Offer`. The agents' Q-values come twice: the recommendation is for agents
-        with `q_expected`, and its contract for agents with `q_truncated`.
-      update: one gradient step on the loss of Algorithm 2, see `make_principal`.
+      problem: the game and the settings that it learns with.
+      critic: how outputs of the network become Q-values, and what they are regressed on.
+      network: `(params, observation) -> outputs [..., X]`.
+      optimizer: of the network's weights.
     """
 
-    init: Callable[[jax.Array, jax.Array], TrainState]
-    offer: Callable[..., Offer]
-    update: Callable[..., tuple[TrainState, jax.Array, jax.Array]]
+    problem: Problem
+    critic: PrincipalCritic
+    network: nn.Module
+    optimizer: optax.GradientTransformation
 
+    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+        """Fresh weights; consumes `key`. Of `observation` `[N, ...]` only the shape counts."""
+        return updates.init(self.network.init(key, observation), self.optimizer)
 
-def least_payment(
-    problem: Problem, q_truncated: jax.Array, outcome_probs: jax.Array, action: jax.Array
-) -> Contract:
-    """The contract for one agent's `action`, by the program that the game needs.
+    def offer(
+        self,
+        params: PyTree,
+        observation: jax.Array,
+        q_expected: jax.Array,
+        q_truncated: jax.Array,
+        outcome_probs: jax.Array,
+    ) -> Offer:
+        """What is recommended and paid in one state, observed as `[N, ...]`.
 
-    Args:
-      problem: whether actions are observed, and the nudge.
-      q_truncated: `[A]`.
-      outcome_probs: `[A, O]`.
-      action: `[]` int.
-    """
-    nudge = problem.hyper_params.nudge
-    if problem.env.observed_actions:
-        return observed_action_contract(q_truncated, action, nudge)
-    return minimal_contract(q_truncated, outcome_probs, action, nudge)
-
-
-def offer_one(
-    problem: Problem,
-    critic: PrincipalCritic,
-    outputs: jax.Array,
-    *,
-    q_expected: jax.Array,
-    q_truncated: jax.Array,
-    outcome_probs: jax.Array,
-) -> Offer:
-    """The offer to one agent, `[]` each, given the network's `outputs` `[X]`; see `Principal`."""
-    contract = partial(least_payment, problem)
-    price = jax.vmap(partial(contract, q_expected, outcome_probs))  # over A
-    expected = price(jnp.arange(problem.env.num_actions))
-    q = critic.q_contractual(outputs, outcome_probs, expected.expected_payment)
-    recommendation = jnp.argmax(jnp.where(expected.implementable, q, jnp.finfo(q.dtype).min))
-    offered = contract(q_truncated, outcome_probs, recommendation)
-    return Offer(
-        recommendation=recommendation,
-        contract=offered,
-        own_action=jnp.argmax(q_truncated),
-        agent_value=td_targets.agent_next_value(
-            q_truncated[recommendation], offered.expected_payment
-        ),
-        principal_value=q[recommendation],
-    )
-
-
-def make_principal(problem: Problem) -> Principal:
-    """Builds the principal for a problem: network, form of the critic, contracts, optimiser."""
-    config, env, rates = problem.config, problem.env, problem.hyper_params
-    make_critic = PRINCIPAL_CRITICS[config.critic]
-    critic = make_critic(env.num_actions, env.num_outcomes, problem.gamma, rates.alpha)
-    space = env.observation_space(problem.env_params)
-    network = make_network(space, config.hidden_sizes, critic.num_outputs)
-    penalty = updates.LOSSES[config.loss]
-    optimizer = updates.optimizer(config, rates.learning_rate, rates.principal_learning_rate_final)
-
-    def init(key: jax.Array, observation: jax.Array) -> TrainState:
-        return updates.init(network.init(key, observation), optimizer)
-
-    def offer(params, observation, q_expected, q_truncated, outcome_probs):
-        outputs = jnp.asarray(network.apply(params, observation))
-        return jax.vmap(partial(offer_one, problem, critic))(  # over N
-            outputs, q_expected=q_expected, q_truncated=q_truncated, outcome_probs=outcome_probs
-        )
+        The agents' Q-values `[N, A]` come twice: the recommendation is for agents with
+        `q_expected`, and its contract for agents with `q_truncated`. `outcome_probs` is
+        `[N, A, O]`.
+        """
+        outputs = jnp.asarray(self.network.apply(params, observation))
+        return jax.vmap(self._offer_one)(outputs, q_expected, q_truncated, outcome_probs)  # over N
 
     def update(
+        self,
         state: TrainState,
         batch: Batch,
         *,
@@ -111,20 +70,29 @@ def make_principal(problem: Problem) -> Principal:
         outcome_probs: jax.Array,
         next_value: jax.Array,
     ) -> tuple[TrainState, jax.Array, jax.Array]:
-        """Takes a step; returns the loss, and the agents' joint error `[B]` from before it.
+        """Takes a gradient step on the loss of Algorithm 2.
 
-        `q_truncated` `[B, N, A]` prices what was done; `next_value` `[B, N]` is what the next
-        state is worth, 0 where the game ended.
+        Args:
+          state: what is trained.
+          batch: the transitions `[B]`.
+          observation: `[B, N, ...]`, of the states before.
+          q_truncated: `[B, N, A]`, which prices what was done.
+          outcome_probs: `[B, N, A, O]`.
+          next_value: `[B, N]`, what the next state is worth; 0 where the game ended.
+
+        Returns:
+          The new state, the loss `[]`, and the agents' joint error `[B]` from before the step.
         """
         transition = batch.transition
-        price = jax.vmap(jax.vmap(partial(least_payment, problem)))  # over N, then B
+        penalty = updates.LOSSES[self.problem.config.loss]
+        price = jax.vmap(jax.vmap(self._contract))  # over N, then B
         offered = price(q_truncated, outcome_probs, transition.action)
         outcome = transition.outcome[..., None]
         payment = jnp.take_along_axis(offered.payments, outcome, axis=-1)[..., 0]
 
-        def loss(params):
-            outputs = network.apply(params, observation)
-            error = jax.vmap(jax.vmap(critic.error))(  # over N, then B
+        def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
+            outputs = self.network.apply(params, observation)
+            error = jax.vmap(jax.vmap(self.critic.error))(  # over N, then B
                 outputs,
                 action=transition.action,
                 outcome=transition.outcome,
@@ -135,6 +103,52 @@ def make_principal(problem: Problem) -> Principal:
             joint = jnp.sum(error, axis=-1)
             return jnp.mean(batch.weight * penalty(joint)), joint
 
-        return updates.gradient_step(state, optimizer, loss)
+        return updates.gradient_step(state, self.optimizer, loss)
 
-    return Principal(init, offer, update)
+    def _contract(
+        self, q_truncated: jax.Array, outcome_probs: jax.Array, action: jax.Array
+    ) -> Contract:
+        """The contract for one agent's `action` `[]`, by the program that the game needs."""
+        nudge = self.problem.hyper_params.nudge
+        if self.problem.env.observed_actions:
+            return observed_action_contract(q_truncated, action, nudge)
+        return minimal_contract(q_truncated, outcome_probs, action, nudge)
+
+    def _offer_one(
+        self,
+        outputs: jax.Array,
+        q_expected: jax.Array,
+        q_truncated: jax.Array,
+        outcome_probs: jax.Array,
+    ) -> Offer:
+        """The offer to one agent, given the network's outputs `[X]`."""
+        price = jax.vmap(partial(self._contract, q_expected, outcome_probs))  # over A
+        expected = price(jnp.arange(self.problem.env.num_actions))
+        q = self.critic.q_contractual(outputs, outcome_probs, expected.expected_payment)
+        recommendation = jnp.argmax(jnp.where(expected.implementable, q, jnp.finfo(q.dtype).min))
+        offered = self._contract(q_truncated, outcome_probs, recommendation)
+        return Offer(
+            recommendation=recommendation,
+            contract=offered,
+            own_action=jnp.argmax(q_truncated),
+            agent_value=td_targets.agent_next_value(
+                q_truncated[recommendation], offered.expected_payment
+            ),
+            principal_value=q[recommendation],
+        )
+
+
+def make_principal(problem: Problem) -> Principal:
+    """Builds the principal for a problem: network, form of the critic, optimiser."""
+    config, env, rates = problem.config, problem.env, problem.hyper_params
+    make_critic = PRINCIPAL_CRITICS[config.critic]
+    critic = make_critic(env.num_actions, env.num_outcomes, problem.gamma, rates.alpha)
+    space = env.observation_space(problem.env_params)
+    return Principal(
+        problem=problem,
+        critic=critic,
+        network=make_network(space, config.hidden_sizes, critic.num_outputs),
+        optimizer=updates.optimizer(
+            config, rates.learning_rate, rates.principal_learning_rate_final
+        ),
+    )

@@ -124,6 +124,12 @@ def moved(
 def move_target(
     config: Config, state: TrainState, window: float, iteration: jax.Array | int
 ) -> TrainState:
-    """Moves the target weights of a learner; see `moved`."""
+    """Moves the target weights of a learner; see `moved`.
+
+    Examples:
+      >>> state = dataclasses.replace(init(jnp.ones(2), optax.sgd(0.1)), params=jnp.zeros(2))
+      >>> print(move_target(Config(), state, window=0.0, iteration=99).target_params)
+      [0. 0.]
+    """
     target = moved(config, state.target_params, state.params, window, iteration)
     return dataclasses.replace(state, target_params=target)
