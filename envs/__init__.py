@@ -20,7 +20,7 @@ register(
         settings=game_tree.Settings,
         presets=game_tree.PRESETS,
         label="tree",
-        summary="random binary trees, one agent, hidden actions (Figure 3 of the paper)",
+        summary="random binary trees, one agent, hidden actions (Figure 3)",
     ),
 )
 register(
@@ -30,8 +30,6 @@ register(
         settings=coin_game.Settings,
         presets=coin_game.PRESETS,
         label="game",
-        summary=(
-            "the Coin Game, two or more agents, observed actions (Figures 2 and 4 of the paper)"
-        ),
+        summary="the Coin Game, several agents, observed actions (Figures 2 and 4)",
     ),
 )

@@ -238,7 +238,7 @@ class TreeTable(ExactTable[TreeState, TreeParams]):
 
 
 _FIGURE3 = Preset(
-    summary="as in Figure 3 of the paper: 3 trees x 5 seeds of 20,000 iterations",
+    summary="Figure 3 of the paper: 3 trees x 5 seeds",
     settings=Settings(),
     config=Config(),
     games="0:3",
@@ -248,14 +248,14 @@ _FIGURE3 = Preset(
 #: By name; those called figure3 have the paper's sizes.
 PRESETS = {
     "quick": Preset(
-        summary="2 trees x 2 seeds of 20,000 iterations",
+        summary="2 trees x 2 seeds, two minutes on two cores",
         settings=Settings(),
         config=Config(),
     ),
     "figure3": _FIGURE3,
     "figure3_per_action": dataclasses.replace(
         _FIGURE3,
-        summary="figure3 with the paper's critics, which predict one value per action",
+        summary="the same with the paper's critics, per action",
         config=Config(
             critic="per_action",
             # Outcomes are random, and so are these targets: larger batches, and both average.
@@ -269,7 +269,7 @@ PRESETS = {
     ),
     "figure3_learned_outcomes": dataclasses.replace(
         _FIGURE3,
-        summary="figure3 with outcome probabilities learned from replay",
+        summary="the same with learned outcome probabilities",
         config=Config(outcome_model="learned", hyper_params=HyperParams(nudge=0.013)),
     ),
 }

@@ -5,7 +5,6 @@ What is compiled or learned here is kept until the session ends, and only read.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -27,17 +26,19 @@ TREE_ENV = GameTree(make("game_tree", depth=3)[0].settings)
 #: The number of a game whose equilibrium is learned in less than a second.
 TREE_GAME = 6
 TREE_PARAMS = draw_env_params(TREE_ENV, TREE_GAME)
+#: As long as the trial that a plan makes: so the same programs serve its tests, too.
 TREE_CONFIG = Config(
-    iterations=600,
+    iterations=200,
     evaluation_interval=200,
-    target_interval=25,
+    target_interval=10,
     batch_size=64,
     replay_capacity=4_800,
     hidden_sizes=(32,),
     outcome_hidden_sizes=(16,),
-    hyper_params=HyperParams(nudge=0.01, learning_rate=6e-3),
+    hyper_params=HyperParams(nudge=0.01, learning_rate=2e-2),
 )
-
+#: Two games and two seeds of each; on more than two devices, more seeds. The last waits its turn.
+TREE_RUNS = tuple(grid([TREE_GAME - 1, TREE_GAME], range(max(2, jax.device_count()))))
 
 #: The smallest Coin Game. Two agents learn to share in a thousand iterations.
 BOARD_ENV, BOARD_PARAMS = make("coin_game", grid_size=2, max_steps_in_episode=8)
@@ -97,9 +98,8 @@ def tree_program(config: Config = TREE_CONFIG) -> TreeProgram:
     return TreeProgram(jax.jit(make_train(config, env, TREE_PARAMS)), env.traces)
 
 
-def tree_hyper_params(nudge: float) -> HyperParams:
-    """Those of the small tree, but for the nudge."""
-    hyper_params = dataclasses.replace(TREE_CONFIG.hyper_params, nudge=nudge)
+def numbers(hyper_params: HyperParams) -> HyperParams:
+    """Hyper-parameters as a program takes them."""
     return jax.tree.map(jnp.float32, hyper_params)
 
 
@@ -110,15 +110,15 @@ def finish(config: Config, compiled: CompiledRuns) -> Progress:
 
 
 @functools.cache
-def compiled_trees(config: Config, runs: tuple[RunId, ...], lanes: int) -> CompiledRuns:
+def compiled_trees(runs: tuple[RunId, ...] = TREE_RUNS, lanes: int = 1) -> CompiledRuns:
     """The training of small trees in one sweep."""
-    return compile_training(config, TREE_ENV, runs, lanes)
+    return compile_training(TREE_CONFIG, TREE_ENV, runs, lanes)
 
 
 @functools.cache
-def trained_trees(config: Config, runs: tuple[RunId, ...], lanes: int) -> Progress:
+def trained_trees(runs: tuple[RunId, ...] = TREE_RUNS, lanes: int = 1) -> Progress:
     """The same after their last iteration."""
-    return finish(config, compiled_trees(config, runs, lanes))
+    return finish(TREE_CONFIG, compiled_trees(runs, lanes))
 
 
 @functools.cache

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 
 import jax
 import jax.numpy as jnp
 import pytest
-from small import BOARD_CONFIG, BOARD_ENV, BOARD_PARAMS, compiled_boards
+from small import (
+    BOARD_CONFIG,
+    BOARD_ENV,
+    BOARD_PARAMS,
+    TREE_CONFIG,
+    TREE_ENV,
+    TREE_PARAMS,
+    TREE_RUNS,
+    compiled_boards,
+    compiled_trees,
+)
+
 
 from jaxparl import cli
-from jaxparl.envs import REGISTRY
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import target_weights
@@ -20,38 +31,39 @@ from jaxparl.training.comparison import validation_runs
 from jaxparl.training.devices import key_data
 from jaxparl.training.plan import plan
 from jaxparl.training.runs import RunId, grid
-from jaxparl.training.sweep import Run, compile_training
+from jaxparl.training.sweep import Run
 from jaxparl.training.task import Task, solve_context, training_task, validation_task
 from jaxparl.validation import schemes
 from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import make_terms
 
-TREE = ["game_tree", "--depth", "3", "--hidden-sizes", "16", "--replay-capacity", "48000"]
-JOB = cli.parse(TREE, "plan")
-TREE_ENV = REGISTRY["game_tree"].environment(JOB.settings)
+TREE = (
+    "game_tree --depth 3 --iterations 200 --evaluation-interval 200 --target-interval 10 "
+    "--batch-size 64 --replay-capacity 4800 --hidden-sizes 32 --outcome-hidden-sizes 16 "
+    "--nudge 0.01 --learning-rate 0.02"
+)
 
 
-@functools.cache
-def compiled(config, env, count, lanes):
-    # A program for more iterations is just as large, and other tests run this one.
+def compiled(config, env, runs, lanes):
+    """Programs of equally many runs are the same, whichever runs they are."""
     if env == BOARD_ENV:
+        # Of more iterations, and just as large.
         return compiled_boards()
-    return compile_training(config, env, grid([0], range(count)), lanes)
+    assert (config, env, lanes) == (TREE_CONFIG, TREE_ENV, None)
+    return compiled_trees(TREE_RUNS[: len(runs)])
 
 
 @pytest.fixture(autouse=True)
 def compile_once(monkeypatch):
-    """Programs of equally many runs are the same, whichever runs they are."""
-    monkeypatch.setattr(
-        planning,
-        "compile_training",
-        lambda config, env, runs, lanes: compiled(config, env, len(runs), lanes),
-    )
+    """Plans use the programs that other tests have compiled."""
+    monkeypatch.setattr(planning, "compile_training", compiled)
 
 
 @functools.cache
 def planned(seeds: int):
-    return plan(JOB.config, TREE_ENV, grid([0], range(seeds)))
+    # Of more iterations than a plan tries.
+    config = dataclasses.replace(TREE_CONFIG, iterations=100_000)
+    return plan(config, TREE_ENV, grid([0], range(seeds)))
 
 
 @functools.cache
@@ -85,10 +97,10 @@ def bytes_of(start, *given) -> int:
 
 
 def test_bytes_per_run_are_those_of_a_runs_state_and_what_is_needed_beside_it():
-    # Replay, which is most of it, has 48,000 items of one, and 8,000 of the other.
+    # Replay, which is most of it, has 4,800 items of one, and 8,000 of the other.
     tree, boards = planned(64), planned_boards()
     for needs, job in (
-        (tree.training, (JOB.config, TREE_ENV, TREE_ENV.default_params)),
+        (tree.training, (TREE_CONFIG, TREE_ENV, TREE_PARAMS)),
         (boards.training, (BOARD_CONFIG, BOARD_ENV, BOARD_PARAMS)),
     ):
         held = bytes_of(trains, *job)
@@ -117,7 +129,7 @@ def test_validation_needs_room_for_every_scheme():
 
 def test_the_command_prints_it_and_writes_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    cli.main(["plan", *TREE, "--seeds", "0:50", "--games", "0:1"])
+    cli.main(["plan", *TREE.split(), "--seeds", "0:50", "--games", "0:1"])
     shown = capsys.readouterr().out
     assert re.search(r"50 runs +training *\n", shown)
     for name in ("side by side on each", "a run holds", "a device holds", "runs that fit"):

@@ -11,9 +11,13 @@ import pytest
 from small import (
     TREE_CONFIG,
     TREE_ENV,
+    TREE_GAME,
     TREE_PARAMS,
+    TREE_RUNS,
     largest_difference,
-    tree_hyper_params,
+    numbers,
+    row,
+    trained_trees,
     tree_program,
 )
 
@@ -22,48 +26,83 @@ from jaxparl.envs import make
 from jaxparl.learning import learner, lockstep
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
+from jaxparl.training import sweep
+from jaxparl.training.runs import RunId
+
+
+CRITICS = dataclasses.replace(TREE_CONFIG, critic="per_action")
+# It takes longer to learn the outcomes, too.
+OUTCOMES = dataclasses.replace(
+    TREE_CONFIG,
+    outcome_model="learned",
+    iterations=600,
+    evaluation_interval=600,
+    target_interval=25,
+    hyper_params=dataclasses.replace(TREE_CONFIG.hyper_params, learning_rate=6e-3),
+)
+# Evaluated more often than a sweep of TREE_CONFIG, so in shorter segments.
+CONFIG = dataclasses.replace(TREE_CONFIG, evaluation_interval=100)
+HYPER_PARAMS = numbers(CONFIG.hyper_params)
 
 
 @pytest.mark.parametrize(
-    ("critic", "outcome_model", "least"),
+    ("config", "least"),
     [
-        ("per_outcome", "known", 0.97),
-        ("per_action", "known", 0.95),
-        ("per_outcome", "learned", 0.9),
+        pytest.param(CONFIG, 0.97, id="per_outcome"),
+        pytest.param(CRITICS, 0.95, id="per_action"),
+        pytest.param(OUTCOMES, 0.9, id="learned_outcomes"),
     ],
 )
-def test_learning_reaches_the_equilibrium_of_a_small_tree(critic, outcome_model, least):
-    config = dataclasses.replace(TREE_CONFIG, critic=critic, outcome_model=outcome_model)
-    metrics = tree_program(config).train(jax.random.key(0), tree_hyper_params(0.01)).metrics
+def test_learning_reaches_the_equilibrium_of_a_small_tree(config, least):
+    metrics = tree_program(config).train(jax.random.key(0), numbers(config.hyper_params)).metrics
     assert metrics.utility_ratio[-1] >= least
     assert metrics.recommendation_accuracy[-1] >= 6 / 7
 
 
 def test_the_nudge_is_traced_and_costs_the_principal():
-    train, key = tree_program().train, jax.random.key(0)
-    low, high = (train(key, tree_hyper_params(nudge)).metrics for nudge in (0.01, 0.5))
-    assert high.agent_utility[-1] > low.agent_utility[-1] + 0.1
+    train, key = tree_program(CONFIG).train, jax.random.key(0)
+    low, high = (train(key, HYPER_PARAMS.replace(nudge=jnp.float32(xi))) for xi in (0.01, 0.5))
+    assert high.metrics.agent_utility[-1] > low.metrics.agent_utility[-1] + 0.1
 
 
 def test_the_same_seed_gives_the_same_bits_twice():
-    train, hyper_params = tree_program().train, tree_hyper_params(0.01)
-    first, second = (train(jax.random.key(9), hyper_params) for _ in range(2))
+    train = tree_program(CONFIG).train
+    first, second = (train(jax.random.key(9), HYPER_PARAMS) for _ in range(2))
     assert largest_difference(first, second) == 0
-    other = train(jax.random.key(10), hyper_params)
+    other = train(jax.random.key(10), HYPER_PARAMS)
     assert largest_difference(first.metrics, other.metrics) > 0
 
 
 def test_the_second_call_compiles_nothing_and_the_game_is_traced_once(compilations):
-    program = tree_program()
-    program.train(jax.random.key(0), tree_hyper_params(0.01))
+    program = tree_program(CONFIG)
+    program.train(jax.random.key(0), HYPER_PARAMS)
     # scan traces its body once, and once more if a type has to settle.
     assert 1 <= len(program.traces) <= 2
     jax.jit(lambda x: x + 1)(jnp.float32(0.5))
-    key, hyper_params, before = jax.random.key(1), tree_hyper_params(0.3), len(compilations)
+    key, hyper_params = jax.random.key(1), HYPER_PARAMS.replace(nudge=jnp.float32(0.3))
+    before = len(compilations)
     assert before >= 1  # so a compilation is seen
     program.train(key, hyper_params)
     assert len(compilations) == before
     assert len(program.traces) <= 2
+
+
+def test_a_sweep_gives_what_make_train_gives_in_other_segments():
+    assert TREE_CONFIG.segment_length != CONFIG.segment_length
+    number = TREE_RUNS.index(RunId(TREE_GAME, 1))
+    last = trained_trees()
+    key = sweep.run_key(sweep._TRAINING_ROOT, TREE_GAME, 1)
+    single = tree_program(CONFIG).train(key, HYPER_PARAMS)
+    swept = row(last.runs.state, number)
+    assert largest_difference(swept.agent.params, single.state.agent.params) <= 1e-5
+    assert largest_difference(swept.principal.params, single.state.principal.params) <= 1e-5
+    np.testing.assert_allclose(
+        last.metrics.utility_ratio[number], single.metrics.utility_ratio[-1], rtol=1e-6
+    )
+    # Losses are means over all iterations since the last evaluation.
+    np.testing.assert_allclose(
+        last.metrics.agent_loss[number], single.metrics.agent_loss.mean(), rtol=1e-5
+    )
 
 
 def shapes_at_the_start(config: Config, env, env_params):
@@ -95,6 +134,9 @@ def test_state_of_a_full_size_run_fits_in_16_megabytes():
     env, params = make("game_tree")
     _, state = shapes_at_the_start(Config(), env, params)
     leaves = [leaf for leaf in jax.tree.leaves((state, params)) if hasattr(leaf, "dtype")]
-    numbers = [leaf for leaf in leaves if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
-    held = sum(np.prod(leaf.shape) * leaf.dtype.itemsize for leaf in numbers)
+    held = sum(
+        np.prod(leaf.shape) * leaf.dtype.itemsize
+        for leaf in leaves
+        if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    )
     assert 1e6 < held <= 16e6

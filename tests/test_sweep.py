@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -12,90 +11,72 @@ from small import (
     BOARD_CONFIG,
     TREE_CONFIG,
     TREE_GAME,
+    TREE_RUNS,
     compiled_boards,
     compiled_trees,
     finish,
     largest_difference,
     row,
     trained_trees,
-    tree_hyper_params,
-    tree_program,
 )
 
 from jaxparl.experiment.checkpoint import fingerprints
-from jaxparl.training import sweep
 from jaxparl.training.devices import key_data
-from jaxparl.training.runs import grid
+from jaxparl.training.runs import RunId, grid
 
-# In segments of 150 iterations, where TREE_CONFIG has segments of 200.
-CONFIG = dataclasses.replace(TREE_CONFIG, evaluation_interval=300)
-# More than the lanes of all devices: some runs wait for the next wave, and the last is repeated.
+# In lanes of three, the last run is repeated to fill them.
 SEVEN = tuple(grid([TREE_GAME - 1, TREE_GAME], range(2), {"nudge": [0.01, 0.5]})[:7])
-ALONE = (SEVEN[5],)
+ALONE = RunId(TREE_GAME, 1)
 # On two busy cores; on idle ones it is a tenth of that.
 MOST_SECONDS = 60.0
 
 
 def test_two_seeds_differ_in_weights_actions_and_trees():
-    before = compiled_trees(CONFIG, SEVEN, 1).start()
-    tables = np.asarray(before.state.agent.params["params"]["Embed_0"]["embedding"])[:7]
+    count = len(TREE_RUNS)
+    before, after = compiled_trees().start(), trained_trees().runs
+    tables = np.asarray(before.state.agent.params["params"]["Embed_0"]["embedding"])
     rewards = before.context.env_params.agent_reward
-    assert np.array_equal(rewards[0], rewards[1])
-    assert not np.array_equal(rewards[0], rewards[4])
-    after = trained_trees(CONFIG, SEVEN, 1).runs
-    actions = np.asarray(after.state.replay.ring.action)[:7, :, 0]
-    # Two games, and two seeds of each; the others differ in their nudge alone.
-    four = (0, 1, 4, 5)
-    assert len(np.unique(tables[:, 0, 0])) == len(four)
-    for one, other in itertools.combinations(four, 2):
-        assert tables[one, 0, 0] != tables[other, 0, 0]
+    first, *_, last = range(count)
+    assert np.array_equal(rewards[first], rewards[first + 1])
+    assert not np.array_equal(rewards[first], rewards[last])
+    assert len(np.unique(tables[:, 0, 0])) == count
+    actions = np.asarray(after.state.replay.ring.action)[..., 0]
+    for one, other in itertools.combinations(range(count), 2):
         assert np.mean(actions[one] == actions[other]) < 0.9
 
 
 def test_each_run_has_the_nudge_of_its_own():
-    payments = trained_trees(CONFIG, SEVEN, 1).metrics.agent_utility
+    payments = trained_trees(SEVEN, 3).metrics.agent_utility
     assert np.all(payments[2:4] > payments[:2] + 0.1)
 
 
 def test_a_run_alone_equals_the_same_run_in_a_batch():
-    in_batch = row(trained_trees(CONFIG, SEVEN, 3).runs.state, 5)
-    alone = row(trained_trees(CONFIG, ALONE, 1).runs.state, 0)
+    in_batch = row(trained_trees(SEVEN, 3).runs.state, 5)
+    alone = row(trained_trees((ALONE,), 1).runs.state, 0)
     assert largest_difference(alone.agent.params, in_batch.agent.params) <= 1e-5
     assert largest_difference(alone.principal.params, in_batch.principal.params) <= 1e-5
     assert largest_difference(alone.replay, in_batch.replay) <= 1e-5
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_equal_lanes_give_equal_bits_however_many_runs_there_are(lanes):
+@pytest.mark.parametrize(
+    ("runs", "number", "lanes"), [(TREE_RUNS, TREE_RUNS.index(ALONE), 1), (SEVEN, 5, 3)]
+)
+def test_equal_lanes_give_equal_bits_however_many_runs_there_are(runs, number, lanes):
     many, one = (
-        fingerprints(key_data(trained_trees(CONFIG, runs, lanes).runs)) for runs in (SEVEN, ALONE)
+        fingerprints(key_data(trained_trees(each, lanes).runs)) for each in (runs, (ALONE,))
     )
-    assert many[5] == one[0]
-    assert len(set(many[:7])) == 7
-
-
-def test_a_sweep_gives_what_make_train_gives_in_other_segments():
-    assert CONFIG.segment_length != TREE_CONFIG.segment_length
-    last = trained_trees(CONFIG, ALONE, 1)
-    key = sweep.run_key(sweep._TRAINING_ROOT, TREE_GAME, ALONE[0].seed)
-    single = tree_program().train(key, tree_hyper_params(0.01))
-    swept = row(last.runs.state, 0)
-    assert largest_difference(swept.agent.params, single.state.agent.params) <= 1e-5
-    assert largest_difference(swept.principal.params, single.state.principal.params) <= 1e-5
-    np.testing.assert_allclose(
-        last.metrics.utility_ratio[0], single.metrics.utility_ratio[-1], rtol=1e-6
-    )
+    assert many[number] == one[0]
+    assert len(set(many[: len(runs)])) == len(runs)
 
 
 def test_several_lanes_compile_in_a_bounded_time_and_say_how_fast_they_are(pytestconfig):
-    compiled = compiled_trees(CONFIG, SEVEN, 3)
+    compiled = compiled_trees(SEVEN, 3)
     assert compiled.layout.lanes == 3
     assert compiled.compile_seconds < MOST_SECONDS
-    for lanes in (1, 3):
-        seconds = trained_trees(CONFIG, SEVEN, lanes).seconds
+    for runs, lanes in ((TREE_RUNS, 1), (SEVEN, 3)):
+        rate = len(runs) * TREE_CONFIG.iterations / trained_trees(runs, lanes).seconds
         told(pytestconfig).append(
-            f"trees: {len(SEVEN)} small runs in {lanes} lanes a device, "
-            f"{len(SEVEN) * CONFIG.iterations / seconds:,.0f} iterations/s in all"
+            f"trees: {len(runs)} small runs in {lanes} lanes a device, {rate:,.0f} iterations/s"
         )
 
 

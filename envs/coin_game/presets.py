@@ -86,13 +86,13 @@ PRESETS = {
         seeds="0:2",
     ),
     "figure2": _preset(
-        "7x7 as in Figure 2 of the paper: 5 seeds of 1,000,000 iterations",
+        "Figure 2 of the paper, 7x7: 5 seeds of 1,000,000 iterations",
         _BOARD7,
         _PAPER,
         seeds="0:5",
     ),
     "figure2_fast": _preset(
-        "7x7 from 32 environments at once: 1 seed of 80,000 iterations",
+        "7x7, 32 environments: 1 seed of 80,000 iterations",
         _centred(_BOARD7),
         _fast(
             nudge=0.03,
@@ -105,13 +105,13 @@ PRESETS = {
         seeds="0:1",
     ),
     "figure4": _preset(
-        "3x3 as in Figure 4 of the paper: 5 seeds of 1,000,000 iterations",
+        "Figure 4 of the paper, 3x3: 5 seeds of 1,000,000 iterations",
         _BOARD3,
         _PAPER,
         seeds="0:5",
     ),
     "figure4_fast": _preset(
-        "3x3 from 8 environments at once: 3 seeds of 40,000 iterations",
+        "3x3, 8 environments: 3 seeds of 40,000 iterations",
         _centred(_BOARD3),
         _fast(nudge=0.05, evaluation_interval=2_000),
         seeds="0:3",

@@ -59,7 +59,7 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
     def __init__(self, settings: Settings = DEFAULT_SETTINGS):
         self.settings = settings
         self.num_agents: int = settings.num_agents
-        self.torus = Torus(settings.grid_size)
+        self.torus: Torus = Torus(settings.grid_size)
 
     def __eq__(self, other: object) -> bool:
         # Equal settings are the same rules, so equal instances share compiled functions.

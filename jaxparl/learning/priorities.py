@@ -20,8 +20,8 @@ from flax import struct
 
 from jaxparl.learning import ring
 
-# The batch size B for which rows are made: a batch reads all sums once and one row per draw. Rows of
-# sqrt(capacity / B) items balance the two.
+# The batch size B for which rows are made: a batch reads all sums once and one row per draw, and
+# rows of sqrt(capacity / B) items balance the two.
 BALANCED_BATCH = 128
 # How many weights are compared at once in a search.
 _GROUP = 8
