@@ -146,7 +146,7 @@ def from_python(learns: Learner) -> float:
     def iterate(state: RunState, number: jax.Array) -> RunState:
         return lockstep.iterate(learns, state, number)[0]
 
-    state = learner.init(learns, jax.random.key(0))
+    state = jax.jit(partial(learner.init, learns))(jax.random.key(0))
     compiled = jax.jit(iterate, donate_argnums=0).lower(state, np.int32(0)).compile()
     taken = []
     for call in range(CALLS):

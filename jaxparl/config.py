@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from flax import struct
 
+# XLA-07, see docs/xla.md.
 # Iterations of a segment, at most; `learning.loop` says why there is a limit.
 _LONGEST_SEGMENT = 200
 

@@ -32,6 +32,7 @@ def start(arguments: Sequence[str]) -> None:
       ValueError: --distributed is neither `auto` nor HOST:PORT,I/N, or `auto` finds no launcher.
       RuntimeError: the other processes cannot be reached.
     """
+    # XLA-11, see docs/xla.md.
     # Every core is a device of its own, so that runs on different cores share nothing and never
     # wait for each other. Accelerators are not concerned. A process that already has arrays keeps
     # the devices that it has.

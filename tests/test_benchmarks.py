@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
+from functools import partial
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from benchmark_imports import NAMES, importing_benchmarks
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+from jaxparl.config import Config
+from jaxparl.envs import make
+from jaxparl.learning import learner
+from jaxparl.learning.learner import make_learner
+from jaxparl.learning.problem import Problem
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    """Imports a benchmark as it imports itself, with its own folder on the path."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield importlib.import_module
-    for path in FOLDER.glob("*.py"):
-        sys.modules.pop(path.stem, None)
+def benchmark():
+    with importing_benchmarks() as importer:
+        yield importer
 
 
-@pytest.mark.parametrize(
-    "name", [path.stem for path in sorted(FOLDER.glob("*.py")) if path.stem != "report_card"]
-)
+def small_learner():
+    env, env_params = make("game_tree", depth=2)
+    config = Config(
+        iterations=20,
+        target_interval=10,
+        evaluation_interval=20,
+        hidden_sizes=(8,),
+        batch_size=8,
+        replay_capacity=80,
+    )
+    return make_learner(Problem(config, env, env_params, config.hyper_params))
+
+
+def shapes(tree):
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_can_be_imported_and_run(name, benchmark):
     assert callable(benchmark(name).main)
 
@@ -31,15 +48,36 @@ def test_a_benchmark_can_be_imported_and_run(name, benchmark):
 def test_the_replay_benchmark_stores_what_replay_stores(benchmark):
     replay = benchmark("replay")
     state = jax.eval_shape(lambda: replay.full_state(2))
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), state)
     for program in replay.PROGRAMS:
-        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), state)
-        after, total = jax.eval_shape(
-            lambda one, key, program=program: replay.iterate(program, one, key, 0),
-            one,
-            jax.random.key(0),
-        )
+        iterate = partial(replay.iterate, program)
+        after, total = jax.eval_shape(iterate, one, jax.random.key(0), 0)
         assert jax.tree.structure(after) == jax.tree.structure(one)
-        assert jax.numpy.shape(total) == ()
+        assert jnp.shape(total) == ()
+
+
+def test_every_step_of_the_breakdown_goes_on_where_it_has_ended(benchmark, monkeypatch):
+    iteration = benchmark("parts.iteration")
+    learns, traced = small_learner(), []
+
+    def trace(step, carry):
+        after = jax.eval_shape(step, carry, jnp.int32(0))
+        assert shapes(after) == shapes(carry)
+        traced.append(step)
+        return 1.0
+
+    def trace_all(key):
+        state = learner.init(learns, key)
+        shape = (iteration.BATCHES, -1)
+        ring = state.replay.ring
+        batches = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), ring)
+        for measure in iteration.STEPS.values():
+            assert measure(iteration.Trained(learns, state, batches)) > 0
+        return key
+
+    monkeypatch.setattr(iteration, "seconds_of", trace)
+    jax.eval_shape(trace_all, jax.random.key(0))
+    assert len(traced) == len(iteration.STEPS) + 1  # there are two optimisers
 
 
 def test_the_training_benchmarks_know_the_presets(benchmark):
@@ -51,17 +89,21 @@ def test_the_training_benchmarks_know_the_presets(benchmark):
         *throughput.parts().values(),
     ]:
         job = training.cli.parse([environment, "--preset", preset])
-        assert training.all_runs(job.selection.games, "0:1", (), job.config.rates)
+        assert training.all_runs(job.options, job.config.hyper_params)
     assert {part for _, part, _ in throughput.BARS} <= set(throughput.parts())
 
 
-def test_the_scale_benchmark_says_what_can_be_parsed(benchmark):
-    scale = benchmark("scale")
-    lines = [scale.SWEPT, *((game, *said) for game, said in scale.KILLED.items())]
-    lines += [(game, "--preset", preset, *scale.SHORT) for game, preset in scale.PAPERS.items()]
-    for line in lines:
-        job, env = scale.parse(*line)
+def test_the_scale_benchmark_gives_command_lines_that_can_be_parsed(benchmark):
+    processes, same_results = benchmark("parts.processes"), benchmark("parts.same_results")
+    lines = [(game, *options) for game, options in same_results.KILLED.items()]
+    lines += [
+        (game, "--preset", preset, *processes.SHORT) for game, preset in processes.PAPERS.items()
+    ]
+    for line in [same_results.SWEPT, *lines]:
+        job, env = processes.parse(*line)
         assert env.name and job.config.iterations < 10_000
+    job, _ = processes.parse(*same_results.SWEPT)
+    assert len(same_results.all_runs(job.options, job.config.hyper_params)) == 3 * 32
 
 
 def test_every_preset_can_be_cut_as_short_as_compiling_needs(benchmark):
@@ -73,21 +115,48 @@ def test_every_preset_can_be_cut_as_short_as_compiling_needs(benchmark):
 
 def test_throughput_is_measured_of_all_runs_together(benchmark, monkeypatch):
     throughput = benchmark("throughput")
-    monkeypatch.setattr(throughput, "PAPERS", {"small": ("game_tree", "quick")})
-    monkeypatch.setattr(throughput, "ITERATIONS", 100)
-    rows, found = throughput.grow("small", 2)
+    monkeypatch.setattr(throughput, "ITERATIONS", 20)
+    monkeypatch.setattr(throughput, "CALLS", 2)
+    found = throughput.measure(small_learner(), 2)
+    assert found.runs == 2
+    assert found.iterations_per_second > 0
+    # Two networks of a few hundred weights, their targets and moments; replay of 80 steps.
+    assert 1_000 < found.bytes_per_run < 100_000
+
+
+def test_an_iteration_is_called_from_python(benchmark, monkeypatch):
+    throughput = benchmark("throughput")
+    monkeypatch.setattr(throughput, "ITERATIONS", 5)
+    monkeypatch.setattr(throughput, "CALLS", 2)
+    assert throughput.from_python(small_learner()) > 0
+
+
+def test_throughput_ends_where_runs_do_not_fit(benchmark, monkeypatch):
+    throughput = benchmark("throughput")
+
+    def measure(_, runs):
+        if runs > 4:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return throughput.Measured(runs, 100.0 * runs, 1.0, 1e6)
+
+    monkeypatch.setattr(throughput, "learner_of", lambda *_: small_learner())
+    monkeypatch.setattr(throughput, "measure", measure)
+    monkeypatch.setattr(throughput, "from_python", lambda _: 50.0)
+    rows, found = throughput.grow("game_tree", 64)
+    assert [one.runs for one in found] == [1, 2, 4]
+    assert (rows[-2].what, rows[-2].measured) == ("game_tree: 8 runs", "do not fit")
+    assert "from Python" in rows[-1].what and "2.0 times as slow" in rows[-1].measured
+    rows, found = throughput.grow("game_tree", 2)
     assert [one.runs for one in found] == [1, 2]
-    assert all(one.iterations_per_second > 0 for one in found)
-    assert "from Python" in rows[-1].what
 
 
 def test_a_bar_is_reached_once_or_for_good(benchmark):
     training = benchmark("training")
-    history = [training.Progress(chunk, 10.0 * chunk, None, None) for chunk in range(1, 5)]
-    for reached, told in (
+    history = [training.Progress(number, 10.0 * number, None, None) for number in range(1, 5)]
+    for reached, shown in (
         ([0, 0, 0, 0], "not reached"),
         ([0, 1, 1, 1], "20 s"),
         ([1, 0, 1, 1], "10 s, for good 30 s"),
         ([0, 1, 1, 0], "20 s, but not at the end"),
     ):
-        assert training.until(history, training.np.array(reached, bool)) == told
+        assert training.until(history, np.array(reached, bool)) == shown

@@ -25,7 +25,7 @@ CONFIG = Config(
     iterations=1_600,
     evaluation_interval=1_600,
     replay_capacity=12_800,
-    hidden_sizes=(32, 32),
+    hidden_sizes=(32,),
     outcome_hidden_sizes=(16,),
 )
 HYPER_PARAMS = CONFIG.hyper_params

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 
 import jax
@@ -20,7 +21,6 @@ from small import (
     compiled_boards,
     compiled_trees,
 )
-
 
 from jaxparl import cli
 from jaxparl.learning.learner import make_learner
@@ -59,7 +59,6 @@ def compile_once(monkeypatch):
     monkeypatch.setattr(planning, "compile_training", compiled)
 
 
-@functools.cache
 def planned(seeds: int):
     # Of more iterations than a plan tries.
     config = dataclasses.replace(TREE_CONFIG, iterations=100_000)
@@ -111,11 +110,14 @@ def test_bytes_per_run_are_those_of_a_runs_state_and_what_is_needed_beside_it():
     assert tree.validation is None
 
 
-def test_more_time_for_more_runs():
-    few, many = planned(2), planned(32)
-    # Runs beyond the devices wait for their turn.
-    waves = 32 / jax.device_count()
-    assert waves / 3 < many.training.seconds / few.training.seconds < waves * 3
+def test_time_is_that_of_every_wave_for_all_iterations_and_evaluations(monkeypatch):
+    learning, evaluating = 2.0, 0.25
+    monkeypatch.setattr(planning, "_seconds_of_wave", lambda *_: (learning, evaluating))
+    for seeds in (2, 32):
+        # Runs beyond the devices wait for their turn.
+        waves = math.ceil(seeds / jax.device_count())
+        expected = waves * (100_000 / 200 * learning + 100_000 / 200 * evaluating)
+        assert planned(seeds).training.seconds == expected
 
 
 def test_validation_needs_room_for_every_scheme():

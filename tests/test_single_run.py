@@ -29,17 +29,16 @@ from jaxparl.learning.problem import Problem
 from jaxparl.training import sweep
 from jaxparl.training.runs import RunId
 
-
-CRITICS = dataclasses.replace(TREE_CONFIG, critic="per_action")
-# It takes longer to learn the outcomes, too.
-OUTCOMES = dataclasses.replace(
+# Longer: the paper's critics, and outcomes that are learned too, take more.
+LONGER = dataclasses.replace(
     TREE_CONFIG,
-    outcome_model="learned",
     iterations=600,
     evaluation_interval=600,
     target_interval=25,
     hyper_params=dataclasses.replace(TREE_CONFIG.hyper_params, learning_rate=6e-3),
 )
+CRITICS = dataclasses.replace(LONGER, critic="per_action")
+OUTCOMES = dataclasses.replace(LONGER, outcome_model="learned")
 # Evaluated more often than a sweep of TREE_CONFIG, so in shorter segments.
 CONFIG = dataclasses.replace(TREE_CONFIG, evaluation_interval=100)
 HYPER_PARAMS = numbers(CONFIG.hyper_params)

@@ -19,63 +19,74 @@ from jaxparl.envs.coin_game import rules
 from xla_checks import small_runs
 from xla_checks.finding import Finding, compiled_loop, counted, faster, seconds_in_turns
 
-_RUNS, _WEIGHTS = 4, 10_000
+_RUNS, _WEIGHTS, _INTERVAL = 4, 10_000, 10
+_WIDTH = 256
+_ENVIRONMENTS, _STEPS = 8, 200
 # XLA keeps less than this per iteration, in bytes, where it keeps nothing.
 _NOTHING = 2_000
 
 
+def _target_by_scans(weights: jax.Array) -> jax.Array:
+    """Target weights that move after each inner scan."""
+
+    def period(state, _):
+        online, _ = state
+        moved = jax.lax.scan(lambda w, _: (0.9 * w, None), online, None, length=_INTERVAL)[0]
+        return (moved, moved), None
+
+    return jax.lax.scan(period, (weights, weights), None, length=3)[0][1]
+
+
+def _target_by_condition(weights: jax.Array, count: jax.Array) -> jax.Array:
+    """The same by a condition on a counter that is part of the state."""
+
+    def iterate(state, _):
+        online, target, count = state
+        online, count = 0.9 * online, count + 1
+        is_due = count % _INTERVAL == 0
+        target = jax.lax.cond(is_due, lambda: online, lambda: target)
+        return (online, target, count), None
+
+    start = (weights, weights, count)
+    return jax.lax.scan(iterate, start, None, length=3 * _INTERVAL)[0][1]
+
+
 def nested_scans() -> Finding:
     """XLA-05: selections of all weights, with nested scans and with a condition on a counter."""
-    interval = 10
 
-    def by_scans(weights: jax.Array) -> jax.Array:
-        def period(state, _):
-            online, _ = state
-            moved = jax.lax.scan(lambda w, _: (0.9 * w, None), online, None, length=interval)[0]
-            return (moved, moved), None
-
-        return jax.lax.scan(period, (weights, weights), None, length=3)[0][1]
-
-    def by_condition(weights: jax.Array) -> jax.Array:
-        def iterate(state, _):
-            online, target, count = state
-            online, count = 0.9 * online, count + 1
-            is_due = count % interval == 0
-            target = jax.lax.cond(is_due, lambda: online, lambda: target)
-            return (online, target, count), None
-
-        start = (weights, weights, jnp.int32(0))
-        return jax.lax.scan(iterate, start, None, length=3 * interval)[0][1]
-
-    def selections(of_run) -> int:
-        # The counter is part of a run's state, so `vmap` over runs gives it an axis.
-        program = str(jax.make_jaxpr(jax.vmap(of_run))(jnp.ones((_RUNS, _WEIGHTS))))
+    def selections(of_run, *of_runs: jax.Array) -> int:
+        program = str(jax.make_jaxpr(jax.vmap(of_run))(*of_runs))  # over R
         return len(re.findall(rf":f32\[{_RUNS},{_WEIGHTS}\] = select_n", program))
 
+    weights = jnp.ones((_RUNS, _WEIGHTS))
     return counted(
-        "selections of all weights in an iteration",
-        with_it=selections(by_scans),
-        without=selections(by_condition),
+        "selections of all weights in the program",
+        with_it=selections(_target_by_scans, weights),
+        # A counter that is part of a run's state has an axis over runs.
+        without=selections(_target_by_condition, weights, jnp.zeros(_RUNS, jnp.int32)),
     )
 
 
-def _kept_bytes(iterations: int) -> int:
-    """What a call keeps, in bytes, that goes through a loop of products on every device."""
-    mesh = Mesh(np.array(jax.devices()), ("runs",))
-    spec = PartitionSpec("runs")
-    inputs = jnp.ones((128, 256))
+def _gradient_steps(iterations: int, weights: jax.Array) -> jax.Array:
+    """Weights `[1, I, I]` after so many steps: a loop of products, forward and backward."""
+    inputs = jnp.ones((128, _WIDTH))
 
     def loss(weights):
         return jnp.sum(jax.nn.relu(jax.nn.relu(inputs @ weights + 1.0) @ weights) ** 2)
 
-    def learn(weights):
-        def step(w, _):
-            return w - 1e-6 * jax.grad(loss)(w), None
+    def step(weights, _):
+        return weights - 1e-6 * jax.grad(loss)(weights), None
 
-        return jax.lax.scan(step, weights[0], None, length=iterations)[0][None]
+    return jax.lax.scan(step, weights[0], None, length=iterations)[0][None]
 
+
+def _kept_bytes(iterations: int) -> int:
+    """What a call of so many iterations keeps, in bytes, on all devices at once."""
+    mesh = Mesh(np.array(jax.devices()), ("runs",))
+    spec = PartitionSpec("runs")
+    learn = partial(_gradient_steps, iterations)
     sharded = jax.shard_map(learn, mesh=mesh, in_specs=spec, out_specs=spec)
-    weights = jnp.full((mesh.size, 256, 256), 1e-3)
+    weights = jnp.full((mesh.size, _WIDTH, _WIDTH), 1e-3)
     weights = jax.device_put(weights, NamedSharding(mesh, spec))
     compiled = jax.jit(sharded).lower(weights).compile()
     jax.block_until_ready(compiled(weights))  # memory of the process grows here for other reasons
@@ -123,27 +134,28 @@ def no_rest() -> Finding:
     return counted("products in the program", with_it=products(21), without=products(32))
 
 
+def _steps(unroll: int):
+    """A compiled loop of steps of the Coin Game, its loops over agents unrolled so often."""
+    env = small_runs.board()
+    params = env.default_params
+    reset = jax.vmap(lambda key: env.reset_env(key, params)[1])
+    state = reset(jax.random.split(jax.random.key(0), _ENVIRONMENTS))
+
+    def step_one(key, state):
+        # Without its own `jit`, which would remember what it compiled.
+        return type(env).step.__wrapped__(env, key, state, jnp.zeros(2, jnp.int32), params)[1]
+
+    def step(state, number):
+        key = jax.random.fold_in(jax.random.key(1), number)
+        return jax.vmap(step_one)(jax.random.split(key, _ENVIRONMENTS), state)  # over E
+
+    with mock.patch.object(rules, "_UNROLLED", unroll):
+        compiled = compiled_loop(step, state, _STEPS)
+    return lambda: compiled(state)
+
+
 def unrolled() -> Finding:
     """XLA-15: steps of the Coin Game, its loops over agents unrolled and not."""
-    env, count = small_runs.board(), 8
-    params = env.default_params
-
-    def steps(unroll: int):
-        reset = jax.vmap(lambda key: env.reset_env(key, params)[1])
-        state = reset(jax.random.split(jax.random.key(0), count))
-
-        def step_one(key, state):
-            # Without its own `jit`, which would remember what it compiled.
-            return type(env).step.__wrapped__(env, key, state, jnp.zeros(2, jnp.int32), params)[1]
-
-        def step(state, number):
-            keys = jax.random.split(jax.random.fold_in(jax.random.key(1), number), count)
-            return jax.vmap(step_one)(keys, state)
-
-        with mock.patch.object(rules, "_UNROLLED", unroll):
-            compiled = compiled_loop(step, state, 200)
-        return lambda: compiled(state)
-
-    with_it, without = seconds_in_turns(steps(rules._UNROLLED), steps(1))
-    what = f"a step of {count} environments"
-    return faster(what, with_it=with_it / 200, without=without / 200)
+    with_it, without = seconds_in_turns(_steps(rules._UNROLLED), _steps(1))
+    what = f"a step of {_ENVIRONMENTS} environments"
+    return faster(what, with_it=with_it / _STEPS, without=without / _STEPS)

@@ -19,22 +19,23 @@ def _by_argmin(x: jax.Array) -> jax.Array:
     return jnp.arange(x.shape[0]) == jnp.argmin(x)
 
 
+def _prices(size: int):
+    """A compiled program that prices many contracts; `() -> payments`."""
+    key_q, key_probs = jax.random.split(jax.random.key(0))
+    q = jax.random.normal(key_q, (_CONTRACTS, size))
+    probs = jax.random.dirichlet(key_probs, jnp.ones(size), (_CONTRACTS, size))
+    price = jax.vmap(lambda q, probs: minimal_contract(q, probs, 0).payments)
+    program = jax.jit(price).lower(q, probs).compile()
+    return lambda: program(q, probs)
+
+
 def first_minimum() -> Finding:
     """XLA-12: contracts of 4 x 4 and 10 x 10, by two reductions and by `argmin`."""
 
     def compare(size: int) -> Finding:
-        key_q, key_probs = jax.random.split(jax.random.key(0))
-        q = jax.random.normal(key_q, (_CONTRACTS, size))
-        probs = jax.random.dirichlet(key_probs, jnp.ones(size), (_CONTRACTS, size))
-
-        def compiled():
-            price = jax.vmap(lambda q, probs: minimal_contract(q, probs, 0).payments)
-            program = jax.jit(price).lower(q, probs).compile()
-            return lambda: program(q, probs)
-
-        ours = compiled()
+        ours = _prices(size)
         with mock.patch.object(dual_simplex, "first_minimum", _by_argmin):
-            plain = compiled()
+            plain = _prices(size)
         with_it, without = seconds_in_turns(ours, plain)
         return faster(f"{_CONTRACTS:,} contracts {size}x{size}", with_it=with_it, without=without)
 

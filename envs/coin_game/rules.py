@@ -30,6 +30,7 @@ from jaxparl.envs.coin_game.torus import NUM_ACTIONS, Torus
 
 DEFAULT_SETTINGS = Settings()
 
+# XLA-15, see docs/xla.md.
 # Loops over a few agents are unrolled: the overhead of a loop is that of many of their steps.
 _UNROLLED = 4
 

@@ -76,6 +76,7 @@ def first_minimum(x: jax.Array) -> jax.Array:
 
     Two plain reductions, because XLA does not vectorise `argmin`.
     """
+    # XLA-12, see docs/xla.md.
     index = jnp.arange(x.shape[0])
     return index == jnp.min(jnp.where(x == jnp.min(x), index, x.shape[0]))
 

@@ -44,6 +44,7 @@ def multiply(x: Pair, y: Pair) -> Pair:
     The factors are split by bit masks. Dekker's own split subtracts a product, and XLA may fuse
     `a * b - c` into one rounding, which would undo it.
     """
+    # XLA-13, see docs/xla.md.
     x_high, y_high = _mask_bits(x.hi, 0xFFFFF000), _mask_bits(y.hi, 0xFFFFF000)
     x_low, y_low = x.hi - x_high, y.hi - y_high
     total = _mask_bits(x.hi * y.hi, 0xFFFFFFFE)

@@ -35,6 +35,7 @@ def in_every_state(env: Environment, of_state: Callable[[PyTree], PyTree]) -> Py
         raise ValueError(f"the states of {env.name} are not enumerated")
     states = env.exact.states()
     count = len(jax.tree.leaves(states)[0])
+    # XLA-14, see docs/xla.md.
     # A number that divides S if possible: a remainder would be compiled as a program of its own.
     most = min(count, _STATES_AT_ONCE)
     at_once = next((size for size in range(most, most // 2, -1) if count % size == 0), most)

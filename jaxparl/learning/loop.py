@@ -54,6 +54,7 @@ def run_segment(
     def run_period(state: PyTree, first: jax.Array) -> tuple[PyTree, PyTree]:
         iterations = first + jnp.arange(config.target_interval)
         state, losses = jax.lax.scan(iterate, state, iterations)
+        # XLA-05, see docs/xla.md.
         return move_targets(state, iterations[-1]), losses
 
     periods = jnp.arange(config.segment_length // config.target_interval)

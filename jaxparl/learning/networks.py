@@ -44,6 +44,7 @@ def _product_forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[
 def _product_backward(saved: tuple[Any, ...], g: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
     rows, of_rows = (array.reshape(-1, array.shape[-1]) for array in (x, g))
+    # XLA-01, see docs/xla.md.
     return g @ kernel.T, jax.lax.optimization_barrier(of_rows.T @ rows).T
 
 
@@ -98,6 +99,7 @@ class BoardNetwork(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array, bits: jax.Array | None = None) -> jax.Array:
         """Maps planes `[..., H, W, C]` and bits `[..., F]` to outputs `[..., X]`."""
+        # XLA-02, see docs/xla.md.
         patches = observation  # of each field: first itself, then its row, then all rows
         for axis in (-2, -3):
             shifted = [jnp.roll(patches, -by, axis) for by in range(_KERNEL_SIZE)]

@@ -178,6 +178,7 @@ def _locate(weights: jax.Array, share: jax.Array) -> jax.Array:
     while not levels or len(weights) > 1:
         missing = -len(weights) % _GROUP
         groups = jnp.pad(weights, (0, missing)).reshape(-1, _GROUP)
+        # XLA-16, see docs/xla.md.
         levels.append(jnp.stack(list(itertools.accumulate(groups.T)), axis=1))
         weights = levels[-1][:, -1]
     index, rest = jnp.zeros(share.shape, jnp.int32), share * weights[0]

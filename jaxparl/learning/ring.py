@@ -36,6 +36,7 @@ def add(ring: PyTree, items: PyTree, iteration: jax.Array | int) -> PyTree:
       [6. 7. 4. 5.]
     """
     capacity, num_envs = (jax.tree.leaves(tree)[0].shape[0] for tree in (ring, items))
+    # XLA-04, see docs/xla.md: all runs share the iteration.
     # Modulo first: a long run has more steps than an int32 can count.
     start = iteration % (capacity // num_envs) * num_envs
     return jax.tree.map(lambda leaf, new: write(leaf, new.astype(leaf.dtype), start), ring, items)
@@ -57,6 +58,7 @@ def write(array: jax.Array, new: jax.Array, *start: jax.Array | int) -> jax.Arra
     if new.shape[len(start) - 1] > 1:
         corner = (*start, *[0] * (array.ndim - len(start)))
         return jax.lax.dynamic_update_slice(array, new, corner)
+    # XLA-03, see docs/xla.md.
     # XLA fuses the update of a single item into the reads that follow. They need the old array as
     # well, so all of it is copied, twice in every iteration. An update of two items is not fused:
     # the second one lies beyond the end and is dropped.

@@ -69,6 +69,7 @@ def with_count(state: TrainState, iteration: jax.Array | int) -> TrainState:
       >>> int(optax.tree_utils.tree_get(state.optimizer_state, "ScaleByAdamState").count)
       7
     """
+    # XLA-06, see docs/xla.md.
     count = jnp.asarray(iteration, jnp.int32)
     counting = optax.tree_utils.tree_set(state.optimizer_state, count=count)
     return dataclasses.replace(state, optimizer_state=counting)

@@ -20,6 +20,7 @@ from jax.sharding import PartitionSpec
 from jaxparl.training.devices import DeviceLayout
 from jaxparl.types import PyTree
 
+# XLA-09, see docs/xla.md.
 # For a program that runs once, and briefly, compile time matters more than run time.
 RUNS_ONCE: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
 
@@ -84,6 +85,7 @@ def compile_interval(
     wave = _WaveFunctions(lanes, segments, learn, evaluate)
 
     learning = _lower(layout, wave.learn, (runs, number, number), consumed=(0,))
+    # XLA-08, see docs/xla.md.
     # For several devices, though not for one, XLA removes what is computed twice before it does
     # anything else. On a CPU several lanes would then round otherwise on one device.
     rounds_alike = jax.default_backend() != "cpu" or lanes == 1

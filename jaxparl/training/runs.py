@@ -64,9 +64,12 @@ def grid(
     """Every game with every combination of hyper-parameters and every seed, seeds side by side.
 
     Examples:
-      >>> [describe(run) for run in grid([0], [0, 1], {"nudge": [0.0, 0.1]})]
-      ['game 0 seed 0 nudge 0.0', 'game 0 seed 1 nudge 0.0',
-       'game 0 seed 0 nudge 0.1', 'game 0 seed 1 nudge 0.1']
+      >>> for run in grid([0], [0, 1], {"nudge": [0.0, 0.1]}):
+      ...     print(describe(run))
+      game 0 seed 0 nudge 0.0
+      game 0 seed 1 nudge 0.0
+      game 0 seed 0 nudge 0.1
+      game 0 seed 1 nudge 0.1
     """
     names = tuple(hyper_params or {})
     combinations = list(itertools.product(*(hyper_params or {}).values()))

@@ -145,6 +145,7 @@ def compile_runs(
     def evaluate(run: Run, losses: PyTree) -> PyTree:
         return make_task(run.context).evaluate(run.state, losses)
 
+    # XLA-10, see docs/xla.md.
     # XLA writes most of a program's kernels one after the other, so each program has a thread,
     # and is compiled while the next one is still being traced.
     with ThreadPoolExecutor() as pool:
