@@ -17,6 +17,7 @@ from jaxparl.config import Config, HyperParams
 from jaxparl.envs import make
 from jaxparl.envs.game_tree import GameTree
 from jaxparl.training import TrainResult, make_train
+from jaxparl.training.programs import RUNS_ONCE
 from jaxparl.training.runs import RunId, grid
 from jaxparl.training.sweep import CompiledRuns, Progress, compile_training, draw_env_params, run
 
@@ -92,10 +93,12 @@ class CountedTree(GameTree):
 
 
 @functools.cache
-def tree_program(config: Config = TREE_CONFIG) -> TreeProgram:
-    """The training of one run."""
+def tree_program(config: Config = TREE_CONFIG, *, quick_to_compile: bool = False) -> TreeProgram:
+    """The training of one run; what is quick to compile is slow to run."""
     env = CountedTree()
-    return TreeProgram(jax.jit(make_train(config, env, TREE_PARAMS)), env.traces)
+    train = make_train(config, env, TREE_PARAMS)
+    options = RUNS_ONCE if quick_to_compile else None
+    return TreeProgram(jax.jit(train, compiler_options=options), env.traces)
 
 
 def numbers(hyper_params: HyperParams) -> HyperParams:

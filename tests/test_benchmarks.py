@@ -36,6 +36,17 @@ def small_learner():
     return make_learner(Problem(config, env, env_params, config.hyper_params))
 
 
+def traced_only(iterate):
+    """The same iteration, which is traced, but computes nothing: it compiles in no time."""
+
+    def stays(learns, state, number):
+        after, losses = jax.eval_shape(partial(iterate, learns), state, number)
+        assert shapes(after) == shapes(state)
+        return state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), losses)
+
+    return stays
+
+
 def shapes(tree):
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
 
@@ -117,6 +128,7 @@ def test_throughput_is_measured_of_all_runs_together(benchmark, monkeypatch):
     throughput = benchmark("throughput")
     monkeypatch.setattr(throughput, "ITERATIONS", 20)
     monkeypatch.setattr(throughput, "CALLS", 2)
+    monkeypatch.setattr(throughput.lockstep, "iterate", traced_only(throughput.lockstep.iterate))
     found = throughput.measure(small_learner(), 2)
     assert found.runs == 2
     assert found.iterations_per_second > 0
@@ -124,11 +136,20 @@ def test_throughput_is_measured_of_all_runs_together(benchmark, monkeypatch):
     assert 1_000 < found.bytes_per_run < 100_000
 
 
-def test_an_iteration_is_called_from_python(benchmark, monkeypatch):
+def test_every_iteration_is_called_from_python(benchmark, monkeypatch):
     throughput = benchmark("throughput")
+    iterate, numbers = traced_only(throughput.lockstep.iterate), []
+
+    def noted(learns, state, number):
+        jax.debug.callback(numbers.append, number)
+        return iterate(learns, state, number)
+
     monkeypatch.setattr(throughput, "ITERATIONS", 5)
     monkeypatch.setattr(throughput, "CALLS", 2)
+    monkeypatch.setattr(throughput.lockstep, "iterate", noted)
     assert throughput.from_python(small_learner()) > 0
+    jax.effects_barrier()
+    assert sorted(map(int, numbers)) == list(range(10))
 
 
 def test_throughput_ends_where_runs_do_not_fit(benchmark, monkeypatch):

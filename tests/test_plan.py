@@ -47,7 +47,7 @@ TREE = (
 def compiled(config, env, runs, lanes):
     """Programs of equally many runs are the same, whichever runs they are."""
     if env == BOARD_ENV:
-        # Of more iterations, and just as large.
+        # Of more iterations and in other lanes, and a run is just as large.
         return compiled_boards()
     assert (config, env, lanes) == (TREE_CONFIG, TREE_ENV, None)
     return compiled_trees(TREE_RUNS[: len(runs)])
@@ -67,7 +67,7 @@ def planned(seeds: int):
 
 @functools.cache
 def planned_boards():
-    return plan(BOARD_CONFIG, BOARD_ENV, [RunId(0, 0)], lanes=2, validate=True)
+    return plan(BOARD_CONFIG, BOARD_ENV, [RunId(0, 0)], validate=True)
 
 
 def fresh(task: Task, context) -> Run:
