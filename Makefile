@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Where pyright finds envs/ under the name that it is installed by, jaxparl.envs.
 TYPINGS := .typings/jaxparl/envs
-BENCHMARKS := $(filter-out report_card,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out report_card same_bits,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -31,7 +31,7 @@ coin: $(READY)  ## train on the Coin Game of the paper, and validate (ARGS: like
 	$(BIN)/python train.py coin_game $(ARGS)
 
 test: $(READY)  ## run the tests (ARGS='-m slow': the full-size checks)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # pyright follows only packages that declare themselves typed (PEP 561). To see whether the
 # public types are complete, the three that do not, and that environments derive from or name in

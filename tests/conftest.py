@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -29,6 +29,19 @@ _TOLD = pytest.StashKey[list[str]]()
 def told(config: pytest.Config) -> list[str]:
     """Lines for the end of the report: what was measured, and is not asserted."""
     return config.stash.setdefault(_TOLD, [])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Only a process that runs tests for another one has this attribute.
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["told"] = told(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes over what a process that ran tests beside others has told."""
+    told(node.config).extend(getattr(node, "workeroutput", {}).get("told", []))
 
 
 def pytest_terminal_summary(

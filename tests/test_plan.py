@@ -20,6 +20,7 @@ from small import (
     TREE_RUNS,
     compiled_boards,
     compiled_trees,
+    unoptimised,
 )
 
 from jaxparl import cli
@@ -27,7 +28,7 @@ from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import target_weights
 from jaxparl.training import plan as planning
-from jaxparl.training.comparison import validation_runs
+from jaxparl.training.comparison import compile_validation, validation_runs
 from jaxparl.training.devices import key_data
 from jaxparl.training.plan import plan
 from jaxparl.training.runs import RunId, grid
@@ -53,10 +54,16 @@ def compiled(config, env, runs, lanes):
     return compiled_trees(TREE_RUNS[: len(runs)])
 
 
+def compiled_validation(*arguments):
+    with unoptimised():
+        return compile_validation(*arguments)
+
+
 @pytest.fixture(autouse=True)
 def compile_once(monkeypatch):
-    """Plans use the programs that other tests have compiled."""
+    """Plans use the programs that other tests compile."""
     monkeypatch.setattr(planning, "compile_training", compiled)
+    monkeypatch.setattr(planning, "compile_validation", compiled_validation)
 
 
 def planned(seeds: int):
