@@ -78,12 +78,12 @@ def main() -> None:
 
 
 def _run(checkout: Path, out: Path, what: tuple[str, ...], arguments: tuple[str, ...]) -> Path:
-    """Runs one preset in one checkout, unless it has been run already."""
-    if not (out / "summary.json").exists():
-        command = [".venv/bin/python", "train.py", *what, *arguments, "--out", str(out.resolve())]
-        done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{checkout}: {' '.join(command)}\n{done.stdout}{done.stderr}")
+    """Runs one preset in one checkout; what is finished already is not run again."""
+    command = [".venv/bin/python", "train.py", *what, *arguments]
+    options = ["--out", str(out.resolve()), "--resume", "auto"]
+    done = subprocess.run([*command, *options], cwd=checkout, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{checkout}: {' '.join(command)}\n{done.stdout}{done.stderr}")
     return out
 
 

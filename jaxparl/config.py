@@ -71,12 +71,17 @@ class HyperParams:
             "outcome_learning_rate",
             "alpha",
         ):
-            _check(self, name, lambda x: 0 < x < math.inf, "> 0")
+            self._check_number(name, lambda x: 0 < x < math.inf, "> 0")
         for name in ("epsilon", "epsilon_final", "validation_epsilon"):
-            _check(self, name, lambda x: 0 <= x <= 1, "between 0 and 1")
+            self._check_number(name, lambda x: 0 <= x <= 1, "between 0 and 1")
         # Contracts are priced for agents that follow: some have to.
-        _check(self, "follow_share", lambda x: 0 < x <= 1, "> 0 and at most 1")
-        _check(self, "nudge", lambda x: 0 <= x < math.inf, ">= 0")
+        self._check_number("follow_share", lambda x: 0 < x <= 1, "> 0 and at most 1")
+        self._check_number("nudge", lambda x: 0 <= x < math.inf, ">= 0")
+
+    def _check_number(self, name: str, holds: Callable[[Any], bool], rule: str) -> None:
+        # Inside a transformation the values are tracers; they were checked when they were numbers.
+        if isinstance(getattr(self, name), int | float):
+            _check(self, name, holds, rule)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,8 +200,7 @@ class Config:
 
 def _check(settings: Any, name: str, holds: Callable[[Any], bool], rule: str) -> None:
     value = getattr(settings, name)
-    # Inside a transformation the values are tracers; they were checked when they were numbers.
-    if isinstance(value, int | float) and not holds(value):
+    if not holds(value):
         raise ValueError(f"{name} must be {rule}, not {value}")
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gymnax.environments import spaces
 
 from jaxparl.config import Config
 from jaxparl.contracts import minimal_contract
@@ -44,6 +45,28 @@ class ObservedTree(GameTree):
         return isinstance(other, ObservedTree) and super().__eq__(other)
 
     __hash__ = GameTree.__hash__
+
+
+class TreeOfStatedSize(GameTree):
+    """A tree that says in its params how many states can be observed."""
+
+    @property
+    def default_params(self):
+        return super().default_params.replace(max_steps_in_episode=self.num_states)
+
+    def observation_space(self, params):
+        return spaces.Discrete(int(params.max_steps_in_episode))
+
+
+def test_networks_have_the_shape_of_the_default_params_where_params_are_traced():
+    env = TreeOfStatedSize(game_tree.Settings(depth=3))
+
+    def weights(env_params):
+        return learner.init(learner_of("per_action", "learned", env, env_params), jax.random.key(0))
+
+    state = jax.eval_shape(weights, env.default_params)
+    table = state.agent.params["params"]["Embed_0"]["embedding"]
+    assert table.shape[0] == env.num_states
 
 
 def learner_of(critic, outcome_model, env, env_params):

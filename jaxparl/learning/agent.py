@@ -101,7 +101,7 @@ def make_agent(problem: Problem, num_bits: int) -> Agent:
     """
     config, env, rates = problem.config, problem.env, problem.hyper_params
     critic = AGENT_CRITICS[config.critic](env.num_actions, env.num_outcomes, problem.gamma)
-    space = env.observation_space(problem.env_params)
+    space = problem.observation_space()
     return Agent(
         problem=problem,
         num_bits=num_bits,

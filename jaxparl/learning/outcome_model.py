@@ -118,7 +118,7 @@ def learned(problem: Problem) -> OutcomeModel:
     learn the noise of a few draws, and contracts priced on that break.
     """
     config, env = problem.config, problem.env
-    space = env.observation_space(problem.env_params)
+    space = problem.observation_space()
     first = problem.hyper_params.outcome_learning_rate
 
     def learning_rate(iteration: ArrayLike) -> ArrayLike:

@@ -143,7 +143,7 @@ def make_principal(problem: Problem) -> Principal:
     config, env, rates = problem.config, problem.env, problem.hyper_params
     make_critic = PRINCIPAL_CRITICS[config.critic]
     critic = make_critic(env.num_actions, env.num_outcomes, problem.gamma, rates.alpha)
-    space = env.observation_space(problem.env_params)
+    space = problem.observation_space()
     return Principal(
         problem=problem,
         critic=critic,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
+from gymnax.environments import spaces
 from jax.typing import ArrayLike
 
 from jaxparl.config import Config, HyperParams
@@ -34,6 +35,14 @@ class Problem(NamedTuple):
     def gamma(self) -> ArrayLike:
         """`[]`, the discount factor of principal and agents."""
         return self.env_params.discount
+
+    def observation_space(self) -> spaces.Space:
+        """What an agent observes, by the game's default params, which are never traced.
+
+        Networks are built for it, and have the same shape whatever game a run draws.
+        """
+        with jax.ensure_compile_time_eval():
+            return self.env.observation_space(self.env.default_params)
 
     def observe(self, env_state: PyTree) -> jax.Array:
         """What each agent observes in one state, `[N, ...]`."""

@@ -123,15 +123,18 @@ class _WaveFunctions(NamedTuple):
     evaluate_one: Callable[[PyTree, PyTree], PyTree]
 
     def learn(self, runs: PyTree, segment: jax.Array, wave: jax.Array) -> tuple[PyTree, PyTree]:
+        """Takes the runs of the wave through a segment; returns their losses, too."""
         mine = _take(runs, wave * self.lanes, self.lanes)
         learned, losses = _side_by_side(lambda run: self.learn_one(run, segment), mine)
         return _put(runs, learned, wave * self.lanes), losses
 
     def evaluate(self, runs: PyTree, losses: PyTree, wave: jax.Array) -> PyTree:
+        """What the runs of the wave have learned, given the sum of their losses."""
         means = jax.tree.map(lambda leaf: leaf / self.segments, losses)
         return _side_by_side(self.evaluate_one, _take(runs, wave * self.lanes, self.lanes), means)
 
     def enter(self, metrics: PyTree, found: PyTree, wave: jax.Array) -> PyTree:
+        """Writes the metrics of the wave into those of all runs."""
         return _put(metrics, found, wave * self.lanes)
 
 

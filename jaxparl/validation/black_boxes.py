@@ -91,9 +91,9 @@ def check_principal(config: Config, env: Environment, weights: Weights) -> None:
     Raises:
       ValueError: an array is missing or of another shape; the message names the first one.
     """
+    problem = Problem(config, env, env.default_params, HyperParams())
 
     def fresh(key: jax.Array) -> Weights:
-        problem = Problem(config, env, env.default_params, HyperParams())
         return target_weights(learner.init(learner.make_learner(problem), key))
 
     fit = jax.tree_util.tree_flatten_with_path(jax.eval_shape(fresh, jax.random.key(0)))[0]

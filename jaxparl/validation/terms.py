@@ -8,6 +8,7 @@ from flax import struct
 
 from jaxparl.config import HyperParams
 from jaxparl.environment import Environment, GameParams
+from jaxparl.evaluation import audit
 from jaxparl.learning.problem import Problem
 from jaxparl.types import PyTree
 from jaxparl.validation.schemes import FrozenPrincipal, Scheme
@@ -66,10 +67,10 @@ def make_terms(problem: Problem, principal: FrozenPrincipal, scheme: Scheme) -> 
         best = exact.best_responses(env_params, recommendation, offered)
         return jnp.mean(best / followed)
 
-    equilibrium = exact.equilibrium(env_params, hyper_params.alpha)
+    solved = audit.solve(problem)
     reference = ExactReference(
-        optimal_welfare=exact.optimal_welfare(env_params),
-        equilibrium_payment_share=equilibrium.payment_share,
+        optimal_welfare=solved.optimal_welfare,
+        equilibrium_payment_share=solved.equilibrium_payment_share,
         # Solving a large game takes long, so it is skipped where nothing is offered.
         best_response_over_following=jax.lax.cond(
             jnp.asarray(scheme.contract_weight) > 0,
