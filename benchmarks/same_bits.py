@@ -17,11 +17,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
 
 ROOT = Path(__file__).resolve().parents[1]
+# Arrays that had other names in versions before 0.3.
+_RENAMED = {"validation.follow_share": "validation.followed_share"}
 
 # Each preset, shortened; one seed, except where the axis of the runs is to be seen.
 _TREE = ("--seeds", "0:2", "--iterations", "2000", "--evaluation-interval", "400")
@@ -96,8 +99,15 @@ def _results(folder: Path) -> dict[str, np.ndarray | list[str]]:
     for name in ("summary", "validation"):
         path = folder / f"{name}.json"
         if path.exists():
-            found[f"{name}.fingerprints"] = json.loads(path.read_text())["fingerprints"]
-    return found
+            found[f"{name}.fingerprints"] = _fingerprints(json.loads(path.read_text()))
+    return {_RENAMED.get(name, name): value for name, value in found.items()}
+
+
+def _fingerprints(summary: dict[str, Any]) -> list[str]:
+    """The digest of each run; in versions before 0.3 they stand in a list of their own."""
+    if "runs" in summary:
+        return [run["fingerprint"] for run in summary["runs"]]
+    return summary["fingerprints"]
 
 
 def _compared(folder: Path) -> str:

@@ -58,7 +58,7 @@ class Target(NamedTuple):
 WELFARE = Target("welfare_ratio", ">=", 0.92)
 PAYMENT = Target("payment_share", "<=", 0.35)
 IN_TRAINING = (WELFARE, PAYMENT, Target("relative_deviation_gain", "<=", 0.04))
-IN_VALIDATION = (WELFARE, PAYMENT, Target("follow_share", ">=", 0.85))
+IN_VALIDATION = (WELFARE, PAYMENT, Target("followed_share", ">=", 0.85))
 
 
 def value_of(metrics: Any, name: str) -> np.ndarray:

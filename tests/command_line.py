@@ -5,12 +5,13 @@ Every test that trains one of the two runs programs that are compiled once.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ import numpy as np
 import pytest
 
 from jaxparl import cli
-from jaxparl.experiment import console
+from jaxparl.experiment import console, stage
 from jaxparl.experiment import run as running
+from jaxparl.training.runs import AnyRun
+from jaxparl.training.sweep import Progress
 
 LEARNING = (
     *("--iterations", "400", "--evaluation-interval", "100", "--replay-capacity", "1600"),
@@ -91,6 +94,23 @@ def stop_after(
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(console.ProgressLine, "update", counted)
+
+
+def diverge(monkeypatch: pytest.MonkeyPatch, lost: Sequence[AnyRun]) -> None:
+    """Lets the principals of some runs diverge after 300 iterations."""
+    run = stage.sweep.run
+
+    def diverging(config: Any, compiled: Any, *arguments: Any) -> Iterator[Progress]:
+        rows = [number for number, one in enumerate(compiled.runs) if one in lost]
+        for progress in run(config, compiled, *arguments):
+            metrics = progress.metrics
+            if progress.evaluations > 3:
+                loss = np.array(metrics.principal_loss)
+                loss[rows] = np.nan
+                metrics = dataclasses.replace(metrics, principal_loss=loss)
+            yield progress._replace(metrics=metrics)
+
+    monkeypatch.setattr(stage.sweep, "run", diverging)
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import EVALUATIONS, SMALL_TREE, fails, finished, train
+from command_line import EVALUATIONS, SMALL_TREE, diverge, fails, finished, train
 
 from jaxparl import cli
 from jaxparl.config import Config
 from jaxparl.envs import REGISTRY
-from jaxparl.experiment import stage
 from jaxparl.experiment.checkpoint import load_weights
+from jaxparl.training.runs import RunId
 
 
 @pytest.mark.parametrize(
@@ -199,38 +199,24 @@ def test_a_run_leaves_a_complete_folder(tmp_path, capsys):
     assert config["config"]["hyper_params"]["nudge"] == Config().hyper_params.nudge
     arrays = np.load(folder / "metrics.npz")
     assert arrays["utility_ratio"].shape == (2, EVALUATIONS)
-    ratio = json.loads((folder / "summary.json").read_text())["utility_ratio"]
-    np.testing.assert_allclose(ratio["per_run"], arrays["utility_ratio"][:, -1])
-    np.testing.assert_allclose(ratio["mean"], np.mean(ratio["per_run"]))
-    assert ratio["ci_low"] <= ratio["mean"] <= ratio["ci_high"]
+    (group,) = json.loads((folder / "summary.json").read_text())["groups"]
+    assert (group["name"], group["labels"], group["seeds"]) == ("tree 0", {"game": 0}, [0, 1])
+    ratio, last = group["metrics"]["utility_ratio"], arrays["utility_ratio"][:, -1]
+    assert ratio["per_run"] == {"0": last[0], "1": last[1]}
+    np.testing.assert_allclose(ratio["mean"], np.mean(last))
+    assert (ratio["count"], ratio["iqm"], ratio["ci_low"]) == (2, None, None)
     with (folder / "metrics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 2 * EVALUATIONS
     csv_last = [float(row["utility_ratio"]) for row in rows if row["iteration"] == "400"]
-    np.testing.assert_allclose(csv_last, ratio["per_run"], rtol=1e-6)
+    np.testing.assert_allclose(csv_last, last, rtol=1e-6)
     weights = load_weights(folder / "checkpoints" / "final")
     assert weights.agent["params"]["Embed_0"]["embedding"].shape == (2, 7, 16)
 
 
-def diverge(monkeypatch: pytest.MonkeyPatch, rows: list[int]) -> None:
-    """Lets the principals of some runs diverge after 300 iterations."""
-    run = stage.sweep.run
-
-    def diverging(*arguments):
-        for progress in run(*arguments):
-            metrics = progress.metrics
-            if progress.evaluations > 3:
-                loss = np.array(metrics.principal_loss)
-                loss[rows] = np.nan
-                metrics = dataclasses.replace(metrics, principal_loss=loss)
-            yield progress._replace(metrics=metrics)
-
-    monkeypatch.setattr(stage.sweep, "run", diverging)
-
-
 def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path, capsys, monkeypatch):
     whole = np.load(finished(*SMALL_TREE) / "metrics.npz")
-    diverge(monkeypatch, [1])
+    diverge(monkeypatch, [RunId(0, 1)])
     assert train(tmp_path / "run", *SMALL_TREE) == 0
     message = capsys.readouterr().err
     assert "game 0 seed 1 has diverged: principal_loss is nan at iteration 400" in message
@@ -244,7 +230,7 @@ def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path, capsys, mon
 def test_where_every_run_diverges_training_stops_and_what_was_found_is_kept(
     tmp_path, capsys, monkeypatch
 ):
-    diverge(monkeypatch, [0, 1])
+    diverge(monkeypatch, [RunId(0, 0), RunId(0, 1)])
     assert train(tmp_path / "run", *SMALL_TREE) == 1
     assert "error: every run has diverged" in capsys.readouterr().err
     with (tmp_path / "run" / "metrics.csv").open() as stream:

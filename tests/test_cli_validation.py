@@ -31,18 +31,21 @@ VALIDATED = (*SMALL_COIN_GAME, "--validate")
 
 def test_principals_are_validated_under_every_scheme():
     folder = finished(*VALIDATED)
-    validated = json.loads((folder / "validation.json").read_text())
-    followed = validated["principal"]["follow_share"]
-    assert len(followed["per_run"]) == 2
+    groups = json.loads((folder / "validation.json").read_text())["groups"]
+    validated = {group["name"]: group["metrics"] for group in groups}
+    assert groups[0]["labels"] == {"scheme": "principal", "game": 0}
+    followed = validated["principal"]["followed_share"]
+    assert followed["count"] == len(followed["per_run"]) == 2
     assert 0 < followed["mean"] < 1
     assert validated["cooperative"]["payment_share"]["mean"] == pytest.approx(1.0)
     assert validated["selfish"]["payment"]["mean"] == 0
+    assert validated["selfish"]["followed_share"]["count"] == 0
     with (folder / "validation.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 6 * 2 * EVALUATIONS
     assert rows[0]["scheme"] == "principal"
-    welfare = json.loads((folder / "summary.json").read_text())["welfare"]
-    assert len(welfare["per_run"]) == 2
+    (trained,) = json.loads((folder / "summary.json").read_text())["groups"]
+    assert len(trained["metrics"]["welfare"]["per_run"]) == 2
     for name in ("figure.png", "episode.gif", "validation.png", "validation.gif"):
         assert (folder / name).stat().st_size > 1000
 
@@ -82,8 +85,8 @@ def test_a_game_without_exact_solutions_is_trained_by_the_same_command(tmp_path,
     shown = capsys.readouterr().out
     assert "welfare" in shown
     assert "to gain" not in shown
-    welfare = json.loads((tmp_path / "run" / "summary.json").read_text())["welfare"]
-    assert len(welfare["per_run"]) == 2
+    (group,) = json.loads((tmp_path / "run" / "summary.json").read_text())["groups"]
+    assert group["metrics"]["welfare"]["count"] == 2
     assert (tmp_path / "run" / "figure.png").exists()
     assert (tmp_path / "run" / "episode.gif").exists()
 

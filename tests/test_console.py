@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from jaxparl.config import Config
 from jaxparl.experiment import console
 from jaxparl.experiment.results import StageResult, stage_timing
+from jaxparl.experiment.statistics import group_runs
 from jaxparl.training.runs import grid
+from jaxparl.training.sweep import Progress, Run
 
 
 def test_nothing_that_a_user_gives_is_read_as_markup(capsys):
@@ -34,8 +37,9 @@ def test_what_is_announced_counts_games_settings_and_seeds(capsys):
 
 
 def test_the_closing_table_has_a_row_per_group_and_leaves_out_what_is_no_number(capsys):
+    runs = grid([0, 1], [0, 1])
     result = StageResult(
-        runs=grid([0, 1], [0, 1]),
+        runs=runs,
         iterations=np.array([10]),
         curves={
             "welfare": np.array([[1.0], [np.nan], [2.0], [4.0]]),
@@ -45,19 +49,47 @@ def test_the_closing_table_has_a_row_per_group_and_leaves_out_what_is_no_number(
         timing=stage_timing(1.0, 2.0, 4.0, iterations=40.0),
         fingerprints=[],
     )
-    groups = ["tree 0", "tree 0", "tree 1", "tree 1"]
+    groups = group_runs(runs, np.array([False, True, False, False]), "tree")
     console.closing_table("What was learned", groups, result)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].strip() == "What was learned"
     cells = {line.split()[0]: line.split() for line in lines if line.strip()}
-    rows = [line.split() for line in lines if line.strip().startswith(("tree", "all"))]
+    rows = [line.split() for line in lines if line.strip().startswith("tree")]
     assert rows == [
-        ["tree", "0", "1.000", "50.0%"],
-        ["tree", "1", "3.000"],
-        ["all", "2.333", "50.0%"],
+        ["tree", "0", "1", "of", "2", "seeds", "1.000", "25.0%"],
+        ["tree", "1", "2", "seeds", "3.000"],
     ]
     assert "welfare:" in cells
     assert "agent_loss" not in "".join(lines)
     assert lines[-1].startswith("10 iterations/s in all: 4 s, after 1.0 s of compiling")
-    console.closing_table("Schemes", groups, result, has_total=False)
-    assert "\n all" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seeds", "says"),
+    [
+        (1, ""),
+        (2, "mean over seeds; from, to: the least and the greatest of them"),
+        (5, "interquartile mean over seeds; from, to: its 95% interval by bootstrap"),
+    ],
+)
+def test_the_closing_table_says_how_seeds_are_averaged(seeds, says, capsys):
+    runs = grid([0], range(seeds))
+    curves = {
+        "utility_ratio": np.arange(1.0, seeds + 1)[:, None],
+        "agent_loss": np.ones((seeds, 1)),
+    }
+    result = StageResult(runs, np.array([10]), curves, stage_timing(1, 2, 4, iterations=40.0), [])
+    console.closing_table("Learned", group_runs(runs, np.zeros(seeds, bool)), result)
+    shown = capsys.readouterr().out
+    assert ("seeds;" in shown) == bool(says)
+    assert says in shown
+
+
+def test_the_progress_line_never_averages_over_settings(capsys):
+    runs = grid([0], [0, 1], {"nudge": [0.0, 0.5]})
+    config = Config(iterations=400)
+    line = console.ProgressLine(config, runs, "training")
+    metrics = {"payment_share": np.array([0.493, 0.495, 9.425, 9.427])}
+    with line:
+        line.update(Progress(1, 1.0, None, Run(None, None)), metrics)
+    assert "49.4% to 942.6% paid" in capsys.readouterr().out

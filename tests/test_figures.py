@@ -10,52 +10,128 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 from PIL import Image, ImageSequence
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.envs import make
 from jaxparl.evaluation.rollouts import record_episode
 from jaxparl.experiment import figures
-from jaxparl.experiment.results import StageResult
+from jaxparl.experiment.results import StageResult, diverged
+from jaxparl.experiment.statistics import group_runs
 from jaxparl.learning.problem import Problem
 from jaxparl.training.runs import grid
 
 
-def test_every_game_has_a_curve_a_band_and_its_exact_optimum(tmp_path):
+def drawn(path, runs, curves, label="tree"):
+    """The figure of these runs, whose losses say which of them have diverged."""
+    num_evaluations = next(iter(curves.values())).shape[1]
+    curves.setdefault("agent_loss", np.ones((len(runs), num_evaluations)))
+    result = StageResult(runs, np.arange(1, num_evaluations + 1), curves, {}, [])
+    groups = group_runs(runs, diverged(curves), label)
+    figure = figures.learning_curves(path / "figure.png", groups, result)
+    assert (path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    return figure
+
+
+def lines(axis, width):
+    """The curves of a panel that are so wide, in the order of their groups."""
+    return [line for line in axis.lines if line.get_linewidth() == width]
+
+
+THICK, THIN, EXACT = 1.6, 0.6, 1.0
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_of_few_seeds_every_run_is_a_thin_line_and_their_mean_a_thick_one(tmp_path):
     runs = grid([0, 1, 2], [0, 1])
-    curve = np.linspace(0, 1, 6 * 4).reshape(6, 4)
+    curve = np.random.default_rng(0).random((6, 4))
     curves = {
         "principal_utility": curve,
         "equilibrium_principal_utility": np.repeat([[2.0], [3.0], [4.0]], 2, axis=0) + 0 * curve,
         "recommendation_accuracy": curve,
     }
-    result = StageResult(runs, np.array([1, 2, 3, 4]), curves, {}, [])
-    path = tmp_path / "figure.png"
-    groups = [f"tree {run.game_id}" for run in runs]
-    figure = figures.learning_curves(path, groups, result)
-    assert path.read_bytes().startswith(b"\x89PNG")
+    figure = drawn(tmp_path, runs, curves)
     assert plt.get_fignums() == [], "a figure that pyplot knows of is never freed"
     utility, accuracy = figure.axes
-    dashed = [
-        line for line in utility.lines if line.get_linestyle() == "--" and len(line.get_xdata())
-    ]
-    assert [line.get_ydata()[0] for line in dashed] == [2.0, 3.0, 4.0]
-    solid = [line for line in utility.lines if line.get_linestyle() == "-"]
-    np.testing.assert_allclose(solid[1].get_ydata(), curve[2:4].mean(axis=0))
-    assert len({line.get_color() for line in solid}) == 3
-    assert len(utility.collections) == 3
-    dashed = [line for line in accuracy.lines if line.get_linestyle() == "--"]
-    assert [len(line.get_xdata()) for line in dashed] == [0]  # the legend's
-    labels = [text.get_text() for text in accuracy.get_legend().get_texts()]
-    assert labels == ["tree 0", "tree 1", "tree 2", "exact"]
+    assert [line.get_ydata()[0] for line in lines(utility, EXACT)] == [2.0, 3.0, 4.0]
+    assert lines(accuracy, EXACT) == []
+    thick = lines(utility, THICK)
+    np.testing.assert_allclose(thick[1].get_ydata(), curve[2:4].mean(axis=0))
+    assert len({line.get_color() for line in thick}) == 3
+    np.testing.assert_allclose([line.get_ydata() for line in lines(utility, THIN)], curve)
+    assert len(utility.collections) == 0, "a band of two runs says nothing"
+    assert legend(figure) == ["tree 0 (2 seeds)", "tree 1 (2 seeds)", "tree 2 (2 seeds)", "exact"]
 
 
-def test_shares_are_drawn_in_percent_and_utilities_are_not(tmp_path):
+@pytest.mark.parametrize("seeds", [5, 20])
+def test_from_five_seeds_on_there_is_a_band_that_stays_inside_of_the_runs(seeds, tmp_path):
+    curve = np.random.default_rng(0).random((seeds, 4))
+    (axis,) = drawn(tmp_path, grid([0], range(seeds)), {"welfare": curve}).axes
+    (band,) = axis.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert curve.min() <= heights.min() < heights.max() <= curve.max()
+    assert lines(axis, THIN) == []
+
+
+def test_a_run_that_has_diverged_leaves_the_mean_and_the_exact_line_alone(tmp_path):
+    curve = np.arange(12.0).reshape(3, 4)
+    exact = np.full((3, 4), 9.0)
+    loss = np.ones((3, 4))
+    for values in (curve, exact, loss):
+        values[1, 2:] = np.nan
+    curves = {
+        "principal_utility": curve,
+        "equilibrium_principal_utility": exact,
+        "agent_loss": loss,
+    }
+    figure = drawn(tmp_path, grid([0], [0, 1, 2]), curves)
+    (axis,) = figure.axes
+    (thick,) = lines(axis, THICK)
+    np.testing.assert_array_equal(thick.get_ydata(), curve[[0, 2]].mean(axis=0))
+    assert [line.get_ydata()[0] for line in lines(axis, EXACT)] == [9.0]
+    (cross,) = [line for line in axis.lines if line.get_marker() == "x"]
+    assert (cross.get_xdata().tolist(), cross.get_ydata().tolist()) == ([2], [5.0])
+    assert legend(figure)[0] == "tree 0 (2 of 3 seeds, 1 diverged)"
+
+
+def test_a_group_of_which_all_have_diverged_is_in_the_legend(tmp_path):
+    loss = np.ones((4, 2))
+    loss[:2, 1] = np.nan
+    figure = drawn(tmp_path, grid([0, 1], [0, 1]), {"welfare": np.ones((4, 2)), "agent_loss": loss})
+    assert legend(figure) == ["tree 0 (0 of 2 seeds, 2 diverged)", "tree 1 (2 seeds)"]
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 6])
+def test_a_single_evaluation_is_drawn_as_points(seeds, tmp_path):
+    (axis,) = drawn(tmp_path, grid([0], range(seeds)), {"welfare": np.ones((seeds, 1))}).axes
+    (point,) = lines(axis, THICK)
+    assert point.get_marker() == "o"
+    low, high = axis.get_xlim()
+    assert low < point.get_xdata()[0] < high
+
+
+def test_many_groups_are_told_apart_and_their_legend_covers_no_curve(tmp_path):
+    figure = drawn(
+        tmp_path, grid(range(12), [0]), {"welfare": np.random.default_rng(0).random((12, 3))}
+    )
+    (axis,) = figure.axes
+    looks = {(line.get_color(), line.get_linestyle()) for line in lines(axis, THICK)}
+    assert len(looks) == 12
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert not box.overlaps(axis.get_window_extent())
+
+
+def test_shares_are_drawn_in_percent_and_utilities_in_their_unit(tmp_path):
     curves = {name: np.full((1, 2), 0.5) for name in ("principal_utility", "payment_share")}
-    result = StageResult(grid([0], [0]), np.array([1, 2]), curves, {}, [])
-    figure = figures.learning_curves(tmp_path / "figure.png", ["tree 0"], result)
-    formats = [axis.yaxis.get_major_formatter()(0.5) for axis in figure.axes]
+    utility, share = drawn(tmp_path, grid([0], [0]), curves).axes
+    formats = [axis.yaxis.get_major_formatter()(0.5) for axis in (utility, share)]
     assert ["%" in text for text in formats] == [False, True]
+    assert [axis.get_ylabel() for axis in (utility, share)] == ["reward per episode", ""]
 
 
 def test_a_recorded_episode_is_one_of_the_game_and_a_frame_per_step(tmp_path):
@@ -78,6 +154,14 @@ def test_a_recorded_episode_is_one_of_the_game_and_a_frame_per_step(tmp_path):
         frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(picture)]
     assert len(frames) == 5
     assert all((one != other).any() for one, other in itertools.pairwise(frames))
+
+
+def test_an_episode_in_which_nobody_earns_anything_is_drawn_without_a_warning(tmp_path):
+    env, params = make("coin_game", grid_size=2, max_steps_in_episode=2)
+    still = jnp.zeros(2, jnp.int32)
+    problem = Problem(Config(), env, params, HyperParams())
+    steps = record_episode(problem, lambda _: (still, still, 0.0 * still), jax.random.key(0), 2)
+    figures.episode(tmp_path / "episode.gif", env, steps._replace(reward=0.0 * steps.reward))
 
 
 def test_importing_what_draws_and_writes_leaves_other_settings_as_they_were():

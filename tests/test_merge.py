@@ -106,9 +106,9 @@ def write_part(whole: Path, path: Path, index: int) -> None:
         kept = {name: leaf if name == "iteration" else leaf[rows] for name, leaf in arrays.items()}
         np.savez(path / f"{metrics}.npz", **kept)
         shutil.copy(whole / f"{summary}.json", path)
-        digests = json.loads((whole / f"{summary}.json").read_text())["fingerprints"]
-        own_digests = [digest for digest, own in zip(digests, rows, strict=True) if own]
-        edit_json(path / f"{summary}.json", fingerprints=own_digests)
+        runs = json.loads((whole / f"{summary}.json").read_text())["runs"]
+        own_runs = [run for run, own in zip(runs, rows, strict=True) if own]
+        edit_json(path / f"{summary}.json", runs=own_runs)
 
 
 def test_validated_parts_are_put_together_with_their_validation(tmp_path):

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from jaxparl.config import HyperParams
 from jaxparl.evaluation.audit import AuditMetrics
 from jaxparl.evaluation.episodes import EpisodeMetrics
 from jaxparl.evaluation.oracle import OracleMetrics
@@ -42,8 +43,16 @@ def test_every_kind_of_evaluation_has_a_panel_and_a_headline():
         assert any(metric.headline for metric in shown)
 
 
-def test_headlines_and_cells_are_written_with_their_own_formats():
+def test_shares_are_written_in_percent_and_all_else_has_a_unit():
     for metric in METRICS:
         assert f"{0.25:{metric.format}}" in ("0.250", "25.0%")
+        is_ratio = "over" in metric.name
+        assert bool(metric.unit) == (not metric.is_percent and not is_ratio)
         if metric.headline:
-            assert ("%" in metric.headline.format(0.25)) == metric.is_percent
+            assert metric.headline.count("{}") == 1
+
+
+def test_no_metric_is_called_like_a_setting_or_another_label_of_a_run():
+    labels = {"game", "seed", "scheme", "iteration"}
+    labels |= {field.name for field in dataclasses.fields(HyperParams)}
+    assert not labels & set().union(*map(names, KINDS))

@@ -53,7 +53,7 @@ def test_agents_that_do_what_is_recommended_are_as_well_off_as_if_they_followed(
     found = evaluate(PRINCIPAL, obey)
     np.testing.assert_allclose(found.own_over_recommended_following, 1, rtol=1e-6)
     np.testing.assert_allclose(found.own_over_recommended_own, 1, rtol=1e-6)
-    np.testing.assert_allclose(found.follow_share, 1, rtol=1e-6)
+    np.testing.assert_allclose(found.followed_share, 1, rtol=1e-6)
 
 
 def test_a_nudge_is_worth_its_share_of_the_welfare_if_all_follow(evaluate):
@@ -100,7 +100,7 @@ def test_the_metrics_are_what_sampled_episodes_bring(evaluate):
     np.testing.assert_allclose(found.payment, payment, rtol=0.02)
     np.testing.assert_allclose(found.payment_share, found.payment / found.welfare, rtol=1e-5)
     followed = np.mean(own.action == own.recommendation)
-    np.testing.assert_allclose(found.follow_share, followed, rtol=0.02)
+    np.testing.assert_allclose(found.followed_share, followed, rtol=0.02)
     all_follow, none_follows = utility[True, True], utility[False, False]
     only_first, only_second = utility[True, False], utility[False, True]
     following = (only_second[0] / all_follow[0] + only_first[1] / all_follow[1]) / 2

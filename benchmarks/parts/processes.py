@@ -45,7 +45,7 @@ def read(folder: Path, name: str = "metrics", summary: str = "summary") -> Found
     found = np.load(folder / f"{name}.npz")
     recorded = json.loads((folder / f"{summary}.json").read_text())
     arrays = {field: found[field] for field in found if field != "iteration"}
-    return Found(arrays, recorded["fingerprints"])
+    return Found(arrays, [run["fingerprint"] for run in recorded["runs"]])
 
 
 def command(folder: Path, *arguments: str) -> list[str]:

@@ -23,9 +23,15 @@ from jaxparl.config import Config
 from jaxparl.experiment.metrics_table import METRICS
 from jaxparl.experiment.processes import is_first
 from jaxparl.experiment.results import StageResult
-from jaxparl.experiment.statistics import half_interval
+from jaxparl.experiment.statistics import (
+    LEAST_RUNS_FOR_INTERVAL,
+    Estimate,
+    Group,
+    estimate,
+    group_runs,
+)
 from jaxparl.training.plan import Plan
-from jaxparl.training.runs import RunId
+from jaxparl.training.runs import AnyRun, RunId
 from jaxparl.training.sweep import Progress
 
 _CONSOLE = Console(highlight=False, markup=False, emoji=False)
@@ -35,12 +41,12 @@ _PROGRESS_LINES = 10
 
 
 class _Column(NamedTuple):
-    """A column of the closing table: its title, what it shows of the runs' values, and how."""
+    """A column of the closing table: its title, what it shows of a group's estimate, and how."""
 
     header: str
     metric: str
     format: str
-    reduce: Callable[[np.ndarray], float] = np.mean
+    show: Callable[[Estimate], np.ndarray] = lambda found: found.centre
 
 
 def first_process_only() -> None:
@@ -82,14 +88,15 @@ class ProgressLine:
 
     Args:
       config: of all runs.
-      num_runs: R.
+      runs: which runs.
       activity: what is being done, `training`.
     """
 
-    def __init__(self, config: Config, num_runs: int, activity: str):
+    def __init__(self, config: Config, runs: Sequence[AnyRun], activity: str):
         self._activity = activity
         self._evaluations = config.num_evaluations
-        self._iterations = config.evaluation_interval * num_runs
+        self._iterations = config.evaluation_interval * len(runs)
+        self._groups = group_runs(runs, np.zeros(len(runs), bool))
         self._bar = Bar(
             TextColumn(activity),
             BarColumn(),
@@ -113,7 +120,8 @@ class ProgressLine:
         share = done / self._evaluations
         left = progress.seconds * (1 / share - 1)
         rate = self._iterations * done / progress.seconds
-        text = f"{share:4.0%}  {rate:,.0f} iterations/s  {_clock(left)} left{_headline(metrics)}"
+        headline = _headline(self._groups, metrics)
+        text = f"{share:4.0%}  {rate:,.0f} iterations/s  {_clock(left)} left{headline}"
         if self._task is not None:
             self._bar.update(self._task, completed=done, description=text)
         elif done * _PROGRESS_LINES // self._evaluations != (
@@ -122,35 +130,30 @@ class ProgressLine:
             _print(f"{self._activity} {text}")
 
 
-def closing_table(
-    title: str, groups: Sequence[str], result: StageResult, *, has_total: bool = True
-) -> None:
+def closing_table(title: str, groups: Sequence[Group], result: StageResult) -> None:
     """Prints the last evaluation of a stage, what was learned beside what is exact.
 
     Args:
       title: of the table.
-      groups: the group of each run, `[R]`; a group has a row.
+      groups: of its runs; each has a row.
       result: of the stage.
-      has_total: whether a row for all groups together means anything.
     """
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=0)
-    last = {name: values[:, -1] for name, values in result.curves.items()}
-    columns = [column for column in _columns() if column.metric in last]
+    last = {name: values[:, -1:] for name, values in result.curves.items()}
+    most = max(int(group.sound.sum()) for group in groups)
+    columns = [column for column in _columns(has_range=most > 1) if column.metric in last]
     # Nothing is cut: in 80 columns the headers are as narrow as the numbers below them.
     table.add_column("", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
     for column in columns:
         table.add_column(column.header, justify="right", no_wrap=True)
-    names = list(dict.fromkeys(groups))
-    for name in names:
-        chosen = np.array([group == name for group in groups])
-        table.add_row(name, *_cells(columns, last, chosen))
-    if has_total and len(names) > 1:
-        table.add_section()
-        table.add_row("all", *_cells(columns, last, np.full(len(groups), True)))
+    for group in groups:
+        found = {name: estimate(group.values(values)) for name, values in last.items()}
+        cells = [_cell(column, found[column.metric]) for column in columns]
+        table.add_row(group.name, group.size, *cells)
     _CONSOLE.print(table)
-    _CONSOLE.print(
-        "\n".join(metric.legend for metric in METRICS if metric.legend and metric.name in last)
-    )
+    legends = [metric.legend for metric in METRICS if metric.legend and metric.name in last]
+    _CONSOLE.print("\n".join([*legends, *_statistics_legend(groups, columns)]))
     timing = result.timing
     _print(
         f"{timing['iterations_per_second']:,.0f} iterations/s in all: "
@@ -229,37 +232,53 @@ def _print(text: str) -> None:
     _CONSOLE.print(text, soft_wrap=True)
 
 
-def _columns() -> list[_Column]:
+def _columns(*, has_range: bool) -> list[_Column]:
     columns = []
     for metric in METRICS:
         columns.append(_Column(metric.header, metric.name, metric.format))
-        if metric.over_runs:
-            columns.append(_Column("±", metric.name, metric.format, half_interval))
-            columns.append(_Column("worst", metric.name, metric.format, np.min))
+        if metric.over_runs and has_range:
+            columns.append(_Column("from", metric.name, metric.format, lambda found: found.low))
+            columns.append(_Column("to", metric.name, metric.format, lambda found: found.high))
     return columns
 
 
-def _cells(
-    columns: Sequence[_Column], last: Mapping[str, np.ndarray], chosen: np.ndarray
-) -> list[str]:
-    """A row: of the `chosen` runs, those that have a number."""
-    cells = []
-    for column in columns:
-        values = last[column.metric][chosen]
-        values = values[np.isfinite(values)]
-        value = column.reduce(values) if len(values) else np.nan
-        cells.append("" if np.isnan(value) else f"{value:{column.format}}")
-    return cells
+def _cell(column: _Column, found: Estimate) -> str:
+    """What a column shows of the last evaluation of a group; empty where there is no number."""
+    value = column.show(found)[-1]
+    return "" if np.isnan(value) else f"{value:{column.format}}"
 
 
-def _headline(metrics: Mapping[str, np.ndarray]) -> str:
+def _statistics_legend(groups: Sequence[Group], columns: Sequence[_Column]) -> list[str]:
+    """How the seeds of a group are averaged, as far as there is anything to average."""
+    most = max(int(group.sound.sum()) for group in groups)
+    if most == 1:
+        return []
+    has_range = any(column.header == "from" for column in columns)
+    few, many = ["mean over seeds"], ["interquartile mean over seeds"]
+    if has_range:
+        few.append("from, to: the least and the greatest of them")
+        many.append("from, to: its 95% interval by bootstrap")
+    if most < LEAST_RUNS_FOR_INTERVAL:
+        return ["; ".join(few)]
+    is_mixed = any(int(group.sound.sum()) < LEAST_RUNS_FOR_INTERVAL for group in groups)
+    fewer = [f"below {LEAST_RUNS_FOR_INTERVAL} seeds: {'; '.join(few)}"]
+    return ["; ".join(many), *(fewer if is_mixed else [])]
+
+
+def _headline(groups: Sequence[Group], metrics: Mapping[str, np.ndarray]) -> str:
+    """Each metric's centre, or the range of its centres where there are several groups."""
     shown = []
     for metric in METRICS:
-        values = metrics.get(metric.name, np.empty(0))
+        if not metric.headline or metric.name not in metrics:
+            continue
+        values = metrics[metric.name][:, None]
+        centres = np.array([estimate(group.values(values)).centre[0] for group in groups])
         # Runs that have diverged have no number, nor have schemes without this metric.
-        values = values[np.isfinite(values)]
-        if metric.headline and len(values):
-            shown.append(f"  {metric.headline.format(np.mean(values))}")
+        centres = centres[np.isfinite(centres)]
+        if len(centres):
+            ends = [f"{end:{metric.format}}" for end in (centres.min(), centres.max())]
+            text = " to ".join(dict.fromkeys(ends))
+            shown.append(f"  {metric.headline.format(text)}")
     return "".join(shown)
 
 

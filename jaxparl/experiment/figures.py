@@ -14,13 +14,14 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from jaxparl.environment import Environment
 from jaxparl.evaluation.rollouts import Step
 from jaxparl.experiment.metrics_table import METRICS, Metric
 from jaxparl.experiment.results import StageResult
-from jaxparl.experiment.statistics import interval
+from jaxparl.experiment.statistics import LEAST_RUNS_FOR_INTERVAL, Group, estimate
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -28,6 +29,8 @@ _EXACT_COLOUR = "0.35"
 # Red and blue first, as the agents of the Coin Game are called.
 _AGENT_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _PANELS_IN_A_ROW = 3
+# What fits below the panels.
+_LEGEND_CHARACTERS = 110
 _FRAMES_PER_SECOND = 2
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -41,42 +44,33 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def learning_curves(path: Path, groups: Sequence[str], result: StageResult) -> Figure:
-    """Draws learning curves: a colour per group, with the mean and 95% interval over its runs.
+def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) -> Figure:
+    """Draws learning curves: a colour per group, with its centre over seeds and how they vary.
+
+    Below five seeds every run is a thin line, and the thick one is their mean. From five seeds on
+    the thick one is the interquartile mean, in the band of its 95% interval. Runs that have
+    diverged do not count; they are dotted up to where they did.
 
     Args:
       path: of the figure.
-      groups: the group of each run, `[R]`.
+      groups: of the runs; each has a colour, or a kind of line, of its own.
       result: whose curves are drawn, a panel for each metric that has one.
 
     Returns:
       The figure that was written.
     """
-    curves = result.curves
-    metrics = [metric for metric in METRICS if metric.panel and metric.name in curves]
-    names = list(dict.fromkeys(groups))
+    metrics = [metric for metric in METRICS if metric.panel and metric.name in result.curves]
     columns = min(len(metrics), _PANELS_IN_A_ROW)
     rows = -(-len(metrics) // columns)
     with mpl.rc_context(_STYLE):
-        figure = _figure(4.1 * columns, 3.1 * rows)
+        legend = _Legend(groups, any(metric.exact in result.curves for metric in metrics))
+        figure = _figure(4.1 * columns, 3.1 * rows + legend.height)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, metric in zip(axes, metrics, strict=False):
-            exact = curves[metric.exact][:, -1] if metric.exact in curves else None
-            for colour, name in zip(_cycle(len(names)), names, strict=True):
-                chosen = np.array([group == name for group in groups])
-                values = curves[metric.name][chosen]
-                _draw_group(axis, result.iterations, values, label=name, colour=colour)
-                if exact is not None:
-                    # An exact value that all groups share has no group's colour.
-                    shade = _EXACT_COLOUR if np.ptp(exact) == 0 else colour
-                    axis.axhline(exact[chosen].mean(), color=shade, linestyle="--", linewidth=1.0)
-            _finish_panel(axis, metric, result.iterations)
-        # In the last panel, whose curves leave the corner free, or in the gap after it.
-        handles = axes[0].get_legend_handles_labels()
-        has_exact = any(metric.exact in curves for metric in metrics)
-        _draw_legend(axes[-1], handles, has_exact, len(groups) // len(names))
+            _draw_panel(axis, metric, groups, result)
         for axis in axes[len(metrics) :]:
             axis.set_axis_off()
+        legend.draw(figure)
         figure.savefig(path)
     return figure
 
@@ -143,27 +137,80 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _cycle(count: int) -> list[str]:
-    return [_COLOURS[index % len(_COLOURS)] for index in range(count)]
+def _line_style(number: int) -> dict[str, Any]:
+    """The colour of group `number`, and the kind of its line: with more dots in each round.
+
+    Only exact values are dashed without dots.
+    """
+    rounds, colour = divmod(number, len(_COLOURS))
+    dots = (0, (6, 2) + (1, 2) * rounds) if rounds else "-"
+    return {"color": _COLOURS[colour], "linestyle": dots}
+
+
+def _draw_panel(axis: Axes, metric: Metric, groups: Sequence[Group], result: StageResult) -> None:
+    """Draws one metric of all groups, and its exact value."""
+    curve, exact = result.curves[metric.name], result.curves.get(metric.exact)
+    lines = np.full(len(groups), np.nan)
+    if exact is not None:
+        lines[:] = [estimate(group.values(exact)).centre[-1] for group in groups]
+    # An exact value that all groups share has no group's colour.
+    is_shared = len(np.unique(lines[np.isfinite(lines)])) == 1
+    for number, group in enumerate(groups):
+        style = _line_style(number)
+        _draw_group(axis, result.iterations, curve, group, style)
+        if np.isfinite(lines[number]):
+            colour = _EXACT_COLOUR if is_shared else style["color"]
+            axis.axhline(lines[number], color=colour, linestyle="--", linewidth=1.0)
+    _finish_panel(axis, metric, result.iterations)
 
 
 def _draw_group(
-    axis: Axes, iterations: np.ndarray, values: np.ndarray, *, label: str, colour: str
+    axis: Axes, iterations: np.ndarray, curve: np.ndarray, group: Group, style: dict[str, Any]
 ) -> None:
-    if np.isnan(values).all():
+    """Draws a metric of all runs of a group, of the values of all groups `[R, evaluations]`."""
+    # A curve of one evaluation is a point.
+    marker = "o" if len(iterations) == 1 else None
+    for row in group.rows[~group.sound]:
+        axis.plot(iterations, curve[row], color=style["color"], linestyle=":", linewidth=0.8)
+        _mark_end(axis, iterations, curve[row], style["color"])
+    values = group.values(curve)
+    found = estimate(values)
+    if not found.num_runs.any():
         return  # this group does not have this metric
-    mean = values.mean(axis=0)
-    axis.plot(iterations, mean, color=colour, linewidth=1.4, label=label)
-    if len(values) > 1:
-        low, high = np.array([interval(column) for column in values.T], float).T
-        axis.fill_between(iterations, low, high, color=colour, alpha=0.18, linewidth=0)
+    if 1 < len(values) < LEAST_RUNS_FOR_INTERVAL:
+        for run in values:
+            axis.plot(
+                iterations,
+                run,
+                color=style["color"],
+                linewidth=0.6,
+                alpha=0.6,
+                marker=marker,
+                markersize=2.5,
+            )
+    if len(values) >= LEAST_RUNS_FOR_INTERVAL:
+        if marker:
+            ends = np.stack([found.centre - found.low, found.high - found.centre])
+            axis.errorbar(iterations, found.centre, ends, color=style["color"], linewidth=1.0)
+        axis.fill_between(
+            iterations, found.low, found.high, color=style["color"], alpha=0.18, linewidth=0
+        )
+    axis.plot(iterations, found.centre, **style, linewidth=1.6, marker=marker, markersize=5)
+
+
+def _mark_end(axis: Axes, iterations: np.ndarray, run: np.ndarray, colour: str) -> None:
+    """Marks with a cross where a run has diverged."""
+    last = np.flatnonzero(np.isfinite(run))[-1:]
+    axis.plot(iterations[last], run[last], "x", color=colour, markersize=5)
 
 
 def _finish_panel(axis: Axes, metric: Metric, iterations: np.ndarray) -> None:
     assert metric.panel is not None
     axis.set_title(metric.panel.title, loc="left", fontsize=10)
     axis.set_xlabel("Iterations")
-    axis.set_xlim(0, iterations[-1])
+    axis.set_ylabel(metric.unit)
+    # One evaluation stands in the middle.
+    axis.set_xlim(0, iterations[-1] if len(iterations) > 1 else 2 * iterations[-1])
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axis.set_ylim(metric.panel.bottom, metric.panel.top)
@@ -171,23 +218,62 @@ def _finish_panel(axis: Axes, metric: Metric, iterations: np.ndarray) -> None:
         axis.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _draw_legend(
-    axis: Axes, curves: tuple[list[Any], list[str]], has_exact: bool, seeds: int
-) -> None:
-    handles, labels = curves
-    if has_exact:
-        (line,) = axis.plot([], [], color=_EXACT_COLOUR, linestyle="--", linewidth=1.0)
-        handles.append(line)
-        labels.append("exact")
-    title = f"mean and 95% interval, {seeds} seeds" if seeds > 1 else None
-    axis.legend(handles, labels, loc="lower right", title=title, title_fontsize=8, fontsize=8)
+class _Legend:
+    """The legend of learning curves, below all panels, where it covers no curve."""
+
+    def __init__(self, groups: Sequence[Group], has_exact: bool):
+        self._handles = [
+            Line2D([], [], **_line_style(number), linewidth=1.6, label=_legend_text(group))
+            for number, group in enumerate(groups)
+        ]
+        if has_exact:
+            line = Line2D([], [], color=_EXACT_COLOUR, linestyle="--", linewidth=1.0, label="exact")
+            self._handles.append(line)
+        self._title = _legend_title(groups)
+        widest = max(len(str(handle.get_label())) for handle in self._handles)
+        self._columns = max(1, min(len(self._handles), _LEGEND_CHARACTERS // (widest + 6)))
+        rows = -(-len(self._handles) // self._columns) + bool(self._title)
+        #: Inches that the figure needs for it.
+        self.height = 0.2 * rows + 0.1
+
+    def draw(self, figure: Figure) -> None:
+        """Adds it to a figure."""
+        figure.legend(
+            handles=self._handles,
+            loc="outside lower center",
+            ncols=self._columns,
+            title=self._title,
+            title_fontsize=8,
+            fontsize=8,
+        )
+
+
+def _legend_text(group: Group) -> str:
+    has_diverged = int((~group.sound).sum())
+    return f"{group.name} ({group.size}" + (f", {has_diverged} diverged)" if has_diverged else ")")
+
+
+def _legend_title(groups: Sequence[Group]) -> str:
+    """What the lines are, as far as any group has several runs."""
+    most = max(int(group.sound.sum()) for group in groups)
+    if most == 1:
+        return ""
+    few = "thick: mean over seeds; thin: each seed"
+    if most < LEAST_RUNS_FOR_INTERVAL:
+        return few
+    many = "interquartile mean over seeds, and its 95% bootstrap interval"
+    is_mixed = any(int(group.sound.sum()) < LEAST_RUNS_FOR_INTERVAL for group in groups)
+    return f"{many} (below {LEAST_RUNS_FOR_INTERVAL} seeds {few})" if is_mixed else many
 
 
 def _draw_sums(axis: Axes, steps: Step, step: int) -> None:
     """What every agent has earned and was paid, until this step."""
     length, num_agents = steps.action.shape
     sums = {"earned": steps.reward.cumsum(axis=0), "paid": steps.payment.cumsum(axis=0)}
-    axis.set(xlim=(0, length), ylim=(0, 1.05 * max(total.max() for total in sums.values())))
+    most = max(total.max() for total in sums.values())
+    least = min(0.0, *(total.min() for total in sums.values()))
+    # Where nobody earns anything, the axis still needs a height.
+    axis.set(xlim=(0, length), ylim=(1.05 * least, 1.05 * most if most > 0 else 1.0))
     axis.set_xlabel("steps")
     for agent in range(num_agents):
         for (kind, total), style in zip(sums.items(), ("-", ":"), strict=True):

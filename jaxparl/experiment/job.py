@@ -13,10 +13,11 @@ from jaxparl.environment import Environment
 from jaxparl.experiment import console, provenance, run_folder
 from jaxparl.experiment.checkpoint import load_weights
 from jaxparl.experiment.options import Job, all_runs, own_part, own_runs
+from jaxparl.experiment.results import diverged
 from jaxparl.experiment.run_folder import RunFolder, shard_name
 from jaxparl.learning.state import Weights
 from jaxparl.training.devices import assign_runs
-from jaxparl.training.runs import RunId, run_of
+from jaxparl.training.runs import RunId, describe, run_of
 from jaxparl.training.sweep import select_run
 from jaxparl.validation import black_boxes
 
@@ -128,7 +129,21 @@ def _load_principals(job: Job, env: Environment) -> Principals | None:
         raise ValueError(f"the principals in {path} are of another game: {'; '.join(differences)}")
     weights = load_weights(path / "checkpoints" / "final")
     black_boxes.check_principal(job.config, env, select_run(weights, 0))
-    return Principals([run_of(labels) for labels in recorded["runs"]], weights)
+    principals = Principals([run_of(labels) for labels in recorded["runs"]], weights)
+    has_diverged = diverged(run_folder.read_curves(path, principals.runs))
+    if has_diverged.all():
+        raise ValueError(f"every run in {path} has diverged; there is no principal to validate")
+    for number in np.flatnonzero(has_diverged):
+        run = describe(principals.runs[int(number)])
+        console.warn(f"{run} has diverged: its principal is not validated")
+    return sound_principals(principals, has_diverged)
+
+
+def sound_principals(principals: Principals, has_diverged: np.ndarray) -> Principals:
+    """The principals of those runs that have not diverged, `[R]` bool."""
+    sound = np.flatnonzero(~has_diverged)
+    runs = [principals.runs[int(number)] for number in sound]
+    return Principals(runs, select_run(principals.weights, sound))
 
 
 def _folder_under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[RunId]) -> Path:

@@ -13,10 +13,11 @@ import numpy as np
 
 from jaxparl.experiment import provenance, run_folder
 from jaxparl.experiment.checkpoint import load_weights, save_weights
-from jaxparl.experiment.recording import group_of, record
-from jaxparl.experiment.results import StageResult, stage_timing
+from jaxparl.experiment.recording import record
+from jaxparl.experiment.results import StageResult, diverged, stage_timing
 from jaxparl.experiment.run_folder import RunFolder, shard_name
 from jaxparl.experiment.stage import TRAINING, VALIDATION, Stage
+from jaxparl.experiment.statistics import group_runs
 from jaxparl.learning.state import Weights
 from jaxparl.training.runs import AnyRun, RunId, ValidationRun, describe, run_of
 
@@ -66,19 +67,15 @@ def _write_whole(folder: RunFolder, parts: Sequence[Part], is_validated: bool) -
         weights = [vars(load_weights(part.path / "checkpoints" / "final")) for part in parts]
         joined: dict[str, Any] = jax.tree.map(lambda *leaves: np.concatenate(leaves), *weights)
         save_weights(folder.path / "checkpoints" / "final", Weights(**joined))
-        groups = [group_of(config["label"], run) for run in runs]
-        _write_stage(folder, TRAINING, groups, _join(parts, runs, TRAINING))
+        _write_stage(folder, TRAINING, config["label"], _join(parts, runs, TRAINING))
     if is_validated:
         schemes = [run for part in parts for run in _validation_runs(part)]
-        groups = [run.scheme for run in schemes]
-        _write_stage(folder, VALIDATION, groups, _join(parts, schemes, VALIDATION))
+        _write_stage(folder, VALIDATION, config["label"], _join(parts, schemes, VALIDATION))
 
 
-def _write_stage(
-    folder: RunFolder, stage: Stage, groups: Sequence[str], result: StageResult
-) -> None:
+def _write_stage(folder: RunFolder, stage: Stage, game_label: str, result: StageResult) -> None:
     folder.start_metrics(result.runs, result.iterations, result.curves, stage.metrics)
-    record(folder, stage, groups, result)
+    record(folder, stage, group_runs(result.runs, diverged(result.curves), game_label), result)
 
 
 def _find_parts(path: Path) -> list[Part]:
@@ -157,7 +154,7 @@ def _join(parts: Sequence[Part], runs: Sequence[AnyRun], stage: Stage) -> StageR
         iterations=iterations,
         curves=curves,
         timing=stage_timing(**totals, iterations=float(iterations[-1]) * len(runs)),
-        fingerprints=[digest for content in summaries for digest in content["fingerprints"]],
+        fingerprints=[run["fingerprint"] for content in summaries for run in content["runs"]],
     )
 
 

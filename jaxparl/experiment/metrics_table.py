@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 # Just above 100%, so that a curve at 100% is not cut in half by the edge of its panel.
 _ABOVE_ALL = 1.005
+_REWARD = "reward per episode"
 
 
 class Panel(NamedTuple):
@@ -23,7 +24,7 @@ class Panel(NamedTuple):
     """
 
     title: str
-    # A principal earns at least 0, as it does without any contract; its interval may reach lower.
+    # A principal earns at least 0, as it does without any contract.
     bottom: float | None = 0.0
     top: float | None = None
 
@@ -35,17 +36,19 @@ class Metric(NamedTuple):
       name: its field in the metrics, and its column in metrics.csv.
       header: the title of its column in the closing table.
       format: how a value is written; one that ends in % is drawn in percent, too.
+      unit: of its values, at the axis of its panel; empty for shares.
       legend: the line below the closing table that explains the column.
-      headline: how its mean over runs is written in the progress line; empty: not at all.
+      headline: how it is written in the progress line, with `{}` for its value; empty: not at all.
       exact: the metric that holds its exact value; empty: there is none.
       panel: its panel in the figure; None: it is not drawn.
-      over_runs: whether the closing table has its interval and its worst run, too.
+      over_runs: whether the closing table has its range over runs, too.
       last_quarter: whether the summary has its mean over the last quarter, too.
     """
 
     name: str
     header: str
     format: str = ".3f"
+    unit: str = ""
     legend: str = ""
     headline: str = ""
     exact: str = ""
@@ -63,27 +66,28 @@ METRICS = (
     Metric(
         "principal_utility",
         "principal",
+        unit=_REWARD,
         exact="equilibrium_principal_utility",
         panel=Panel("Principal's utility"),
     ),
-    Metric("equilibrium_principal_utility", "exact"),
+    Metric("equilibrium_principal_utility", "exact", unit=_REWARD),
     Metric(
         "utility_ratio",
         "of exact",
         ".1%",
-        legend="principal, agent: their utilities; exact: in equilibrium; ±: 95%, over runs",
-        headline="utility {:.1%} of the equilibrium's",
+        legend="principal, agent: their utilities; exact: in equilibrium",
+        headline="utility {} of the equilibrium's",
         over_runs=True,
         last_quarter=True,
     ),
-    Metric("agent_utility", "agent", exact="equilibrium_agent_utility"),
-    Metric("equilibrium_agent_utility", "exact"),
+    Metric("agent_utility", "agent", unit=_REWARD, exact="equilibrium_agent_utility"),
+    Metric("equilibrium_agent_utility", "exact", unit=_REWARD),
     Metric(
         "recommendation_accuracy",
         "right",
         ".1%",
         legend="right: recommendations that are the equilibrium's",
-        headline="{:.1%} right",
+        headline="{} right",
         panel=Panel("Right recommendations", bottom=None, top=_ABOVE_ALL),
         last_quarter=True,
     ),
@@ -96,18 +100,19 @@ METRICS = (
     Metric(
         "welfare",
         "welfare",
+        unit=_REWARD,
         legend="welfare: rewards of all agents per episode",
-        headline="welfare {:.3f}",
+        headline="welfare {}",
         exact="optimal_welfare",
         panel=Panel("Social welfare"),
     ),
-    Metric("optimal_welfare", "best"),
+    Metric("optimal_welfare", "best", unit=_REWARD),
     Metric(
         "welfare_ratio",
         "of best",
         ".1%",
         legend="best: the greatest welfare that is possible",
-        headline="({:.1%} of the best)",
+        headline="({} of the best)",
         over_runs=True,
         last_quarter=True,
     ),
@@ -115,8 +120,8 @@ METRICS = (
         "payment_share",
         "paid",
         ".1%",
-        legend="paid: payments over welfare; least: in equilibrium; ±: 95%, over runs",
-        headline="{:.1%} paid",
+        legend="paid: payments over welfare; least: in equilibrium",
+        headline="{} paid",
         exact="equilibrium_payment_share",
         panel=Panel("Payments / welfare"),
         last_quarter=True,
@@ -125,17 +130,18 @@ METRICS = (
     Metric(
         "deviation_gain",
         "gain",
+        unit=_REWARD,
         legend="gain: the most an agent gains by deviating, in rewards per episode, and in %",
-        headline="{:.2f} to gain",
+        headline="{} to gain",
         panel=Panel("Most an agent gains by deviating"),
     ),
     Metric("relative_deviation_gain", "gain %", ".1%"),
     Metric(
-        "follow_share",
+        "followed_share",
         "followed",
         ".1%",
         legend="followed: the share of recommendations that black boxes follow",
-        headline="{:.1%} followed",
+        headline="{} followed",
         panel=Panel("Recommendations followed", bottom=None, top=_ABOVE_ALL),
     ),
     Metric(

@@ -15,9 +15,8 @@ from jaxparl.experiment.processes import by_first
 from jaxparl.experiment.results import StageResult
 from jaxparl.experiment.run_folder import RunFolder
 from jaxparl.experiment.stage import Stage
-from jaxparl.experiment.statistics import summary, summary_by_group
+from jaxparl.experiment.statistics import Group, summary
 from jaxparl.learning.problem import Problem
-from jaxparl.training.runs import RunId
 
 _MOST_FRAMES = 60
 _EPISODE_SEED = 0
@@ -30,21 +29,10 @@ class Playback(NamedTuple):
     decide: Decide
 
 
-def group_of(label: str, run: RunId) -> str:
-    """What a run belongs to in figures and tables, whatever its seed.
-
-    Examples:
-      >>> group_of("tree", RunId(0, seed=3, hyper_params=(("nudge", 0.02),)))
-      'tree 0, nudge 0.02'
-    """
-    settings = [f"{name} {value}" for name, value in run.hyper_params]
-    return ", ".join([f"{label} {run.game_id}", *settings])
-
-
 def record(
     folder: RunFolder,
     stage: Stage,
-    groups: Sequence[str],
+    groups: Sequence[Group],
     result: StageResult,
     playback: Playback | None = None,
 ) -> None:
@@ -53,7 +41,7 @@ def record(
     Args:
       folder: of the run.
       stage: which stage it is.
-      groups: the group of each run, `[R]`.
+      groups: of its runs.
       result: what it has found.
       playback: the episode to draw; none by default.
     """
@@ -61,12 +49,11 @@ def record(
     _draw_curves(folder.path / f"{stage.figure}.png", groups, result)
     if playback:
         _draw_episode(folder.path / f"{stage.episode}.gif", playback)
-    content = summary_by_group(result, groups) if stage.compares_groups else summary(result)
-    folder.write_summary(stage.summary, content)
+    folder.write_summary(stage.summary, summary(result, groups))
 
 
 @by_first
-def _draw_curves(path: Path, groups: Sequence[str], result: StageResult) -> None:
+def _draw_curves(path: Path, groups: Sequence[Group], result: StageResult) -> None:
     """Draws the learning curves, if matplotlib is installed."""
     if _has_matplotlib():
         from jaxparl.experiment import figures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -10,19 +10,19 @@ import numpy as np
 from jaxparl.config import Config
 from jaxparl.environment import Environment
 from jaxparl.evaluation.rollouts import all_follow
-from jaxparl.experiment import console, recording
+from jaxparl.experiment import console
 from jaxparl.experiment.checkpoint import discard, load_weights, save_weights
-from jaxparl.experiment.job import Experiment, Principals
-from jaxparl.experiment.recording import Playback
-from jaxparl.experiment.results import StageResult
-from jaxparl.experiment.run_folder import RunFolder
+from jaxparl.experiment.job import Experiment, Principals, sound_principals
+from jaxparl.experiment.recording import Playback, record
+from jaxparl.experiment.results import StageResult, diverged
 from jaxparl.experiment.stage import TRAINING, VALIDATION, Stage, run_stage
+from jaxparl.experiment.statistics import group_runs
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
-from jaxparl.training.comparison import compile_validation, validation_runs
+from jaxparl.training.comparison import compile_validation
 from jaxparl.training.devices import fetch, fetch_run
-from jaxparl.training.runs import RunId, hyper_params_of
+from jaxparl.training.runs import hyper_params_of
 from jaxparl.training.sweep import CompiledRuns, Run, compile_training, draw_env_params, select_run
 from jaxparl.validation import black_boxes
 
@@ -46,6 +46,9 @@ def run(experiment: Experiment) -> None:
     console.announce(job.environment, job.options.preset, runs, job.config, folder.path)
     principals = saved or _train(experiment)
     if is_validated:
+        lost = len(runs) - len(principals.runs)
+        if lost:
+            console.warn(f"{lost} of {len(runs)} principals have diverged and are not validated")
         _validate(experiment, principals)
     console.finished(folder.path)
 
@@ -55,33 +58,41 @@ def _train(experiment: Experiment) -> Principals:
     job, env, runs, _, folder = experiment
     config, final = job.config, folder.path / "checkpoints" / "final"
     if folder.has_summary(TRAINING.summary):
-        return _sound(runs, load_weights(final), folder.read_curves(runs))
+        principals = Principals(runs, load_weights(final))
+        return sound_principals(principals, diverged(folder.read_curves(runs)))
     compiled = compile_training(config, env, runs, job.options.lanes)
-    result, kept = _run(experiment, TRAINING, compiled, lambda runs: target_weights(runs.state))
+
+    def all_weights(runs: Run, _: np.ndarray) -> Weights:
+        return target_weights(runs.state)
+
+    result, kept = _run(experiment, TRAINING, compiled, all_weights)
     weights = fetch(compiled.layout, kept)
     save_weights(final, weights)
-    groups = [recording.group_of(job.label, run) for run in runs]
-    playback = _all_follow(experiment, select_run(weights, 0)) if env.can_draw else None
-    _finish(folder, TRAINING, groups, result, playback)
-    return _sound(runs, weights, result.curves)
+    principals = sound_principals(Principals(runs, weights), diverged(result.curves))
+    playback = _all_follow(experiment, principals) if env.can_draw else None
+    _finish(experiment, TRAINING, result, playback)
+    return principals
 
 
 def _validate(experiment: Experiment, principals: Principals) -> None:
     """Black-box agents learn under the principals and under baselines."""
-    job, env, _, _, folder = experiment
+    job, env, _, _, _ = experiment
     compiled = compile_validation(job.config, env, *principals, lanes=job.options.lanes)
 
-    def first(runs: Run) -> Run | None:
-        return fetch_run(compiled.layout, runs, 0) if env.can_draw else None
+    def first_sound(runs: Run, has_diverged: np.ndarray) -> Run | None:
+        number = int(np.argmin(has_diverged))
+        return fetch_run(compiled.layout, runs, number) if env.can_draw else None
 
-    result, shown = _run(experiment, VALIDATION, compiled, first)
-    groups = [run.scheme for run in validation_runs(principals.runs)]
+    result, shown = _run(experiment, VALIDATION, compiled, first_sound)
     playback = _black_boxes(job.config, env, shown) if shown else None
-    _finish(folder, VALIDATION, groups, result, playback)
+    _finish(experiment, VALIDATION, result, playback)
 
 
 def _run(
-    experiment: Experiment, stage: Stage, compiled: CompiledRuns, keep: Callable[[Run], _Kept]
+    experiment: Experiment,
+    stage: Stage,
+    compiled: CompiledRuns,
+    keep: Callable[[Run, np.ndarray], _Kept],
 ) -> tuple[StageResult, _Kept]:
     job, _, _, _, folder = experiment
     return run_stage(
@@ -95,25 +106,23 @@ def _run(
 
 
 def _finish(
-    folder: RunFolder,
-    stage: Stage,
-    groups: Sequence[str],
-    result: StageResult,
-    playback: Playback | None,
+    experiment: Experiment, stage: Stage, result: StageResult, playback: Playback | None
 ) -> None:
     """Prints and records what a stage has found; its checkpoints are no longer needed."""
-    console.closing_table(stage.title, groups, result, has_total=not stage.compares_groups)
-    recording.record(folder, stage, groups, result, playback)
+    job, _, _, _, folder = experiment
+    groups = group_runs(result.runs, diverged(result.curves), job.label)
+    console.closing_table(stage.title, groups, result)
+    record(folder, stage, groups, result, playback)
     discard(folder.path / "checkpoints" / stage.activity)
 
 
-def _all_follow(experiment: Experiment, weights: Weights) -> Playback:
-    """An episode of the first run's game in which all agents follow these weights."""
-    job, env, runs, _, _ = experiment
-    config = job.config
-    hyper_params = select_run(hyper_params_of(config.hyper_params, runs[:1]), 0)
-    env_params = draw_env_params(env, runs[0].game_id)
-    problem = Problem(config, env, env_params, hyper_params)
+def _all_follow(experiment: Experiment, principals: Principals) -> Playback:
+    """An episode of a game in which all agents follow the first of these principals."""
+    job, env, _, _, _ = experiment
+    config, first = job.config, principals.runs[:1]
+    hyper_params = select_run(hyper_params_of(config.hyper_params, first), 0)
+    problem = Problem(config, env, draw_env_params(env, first[0].game_id), hyper_params)
+    weights = select_run(principals.weights, 0)
     return Playback(problem, all_follow(make_learner(problem), weights))
 
 
@@ -121,9 +130,3 @@ def _black_boxes(config: Config, env: Environment, run: Run) -> Playback:
     """An episode in which black-box agents play what they have learned in one run."""
     agents = black_boxes.make_black_boxes(config, env, run.context)
     return Playback(agents.problem, black_boxes.decide(agents, run.state.agent.target_params))
-
-
-def _sound(runs: Sequence[RunId], weights: Weights, curves: Mapping[str, np.ndarray]) -> Principals:
-    """The principals of those runs that have not diverged."""
-    sound = np.flatnonzero(np.isfinite(curves["agent_loss"][:, -1]))
-    return Principals([runs[int(number)] for number in sound], select_run(weights, sound))

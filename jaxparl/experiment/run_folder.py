@@ -6,7 +6,8 @@ metrics.npz    the same as arrays [run, evaluation], with the game, seed and set
 figure.png     the learning curves
 checkpoints/   `final`, the weights after the last iteration, `[run, ...]`; before that, in a folder
                for each stage, the whole state of all runs, from which they can be resumed
-summary.json   mean, 95% interval and value per run of each metric's last evaluation; written last
+summary.json   each metric's last evaluation by group of runs that differ by their seeds: count,
+               means, 95% interval and value per run; written last
 validation.*   the same files of validation, where the principals were validated
 *.gif          an episode in which all agents follow, and one of the black boxes of validation, of
                games that can be drawn
@@ -47,6 +48,20 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{target} is damaged: it holds no settings")
     return content
+
+
+def read_curves(path: Path, runs: Sequence[AnyRun], name: str = "metrics") -> dict[str, np.ndarray]:
+    """The curves `[R, evaluations]` that `RunFolder.write_arrays` wrote in a folder.
+
+    Raises:
+      FileNotFoundError: the stage is not finished.
+    """
+    target = path / f"{name}.npz"
+    if not target.exists():
+        raise FileNotFoundError(f"the run in {path} is not finished: it has no {target.name}")
+    with np.load(target) as arrays:
+        labels = {*runs[0].labels(), "iteration"}
+        return {field: arrays[field] for field in arrays if field not in labels}
 
 
 def changed_settings(
@@ -195,9 +210,7 @@ class RunFolder:
 
     def read_curves(self, runs: Sequence[AnyRun], name: str = "metrics") -> dict[str, np.ndarray]:
         """The curves `[R, evaluations]` that `write_arrays` wrote."""
-        with np.load(self.path / f"{name}.npz") as arrays:
-            labels = {*runs[0].labels(), "iteration"}
-            return {field: arrays[field] for field in arrays if field not in labels}
+        return read_curves(self.path, runs, name)
 
     def has_summary(self, name: str) -> bool:
         """Whether NAME.json, which a stage writes last, exists, as the first process sees it."""

@@ -13,7 +13,7 @@ from jaxparl.config import Config
 from jaxparl.experiment import console
 from jaxparl.experiment.checkpoint import Checkpoints, Snapshot, fingerprints
 from jaxparl.experiment.processes import any_process
-from jaxparl.experiment.results import StageResult, stage_timing
+from jaxparl.experiment.results import StageResult, diverged, losses, stage_timing
 from jaxparl.experiment.run_folder import RunFolder
 from jaxparl.experiment.signals import CheckpointSchedule, Interruption
 from jaxparl.training import sweep
@@ -34,7 +34,6 @@ class Stage(NamedTuple):
       figure: the name of its .png.
       episode: the name of its .gif.
       title: of its closing table.
-      compares_groups: whether its groups of runs are reported side by side, and never together.
     """
 
     activity: str
@@ -43,7 +42,6 @@ class Stage(NamedTuple):
     figure: str
     episode: str
     title: str
-    compares_groups: bool
 
 
 TRAINING = Stage(
@@ -53,7 +51,6 @@ TRAINING = Stage(
     figure="figure",
     episode="episode",
     title="Learned beside exact: the last evaluation",
-    compares_groups=False,
 )
 VALIDATION = Stage(
     activity="validating",
@@ -62,7 +59,6 @@ VALIDATION = Stage(
     figure="validation",
     episode="validation",
     title="Black-box agents under each scheme: the last evaluation",
-    compares_groups=True,
 )
 
 
@@ -86,7 +82,7 @@ def run_stage(
     folder: RunFolder,
     stage: Stage,
     *,
-    keep: Callable[[Run], _Kept],
+    keep: Callable[[Run, np.ndarray], _Kept],
     checkpoint_seconds: float | None = None,
 ) -> tuple[StageResult, _Kept]:
     """Runs a stage to its end, from the newest checkpoint in the folder if it has one.
@@ -96,8 +92,8 @@ def run_stage(
       compiled: their programs.
       folder: where evaluations are recorded, and checkpoints saved.
       stage: which stage it is.
-      keep: what to keep of all runs `[rows, ...]` at the end. The rest is freed, so that what
-        follows has the memory.
+      keep: `(runs, has_diverged)`, what to keep of all runs `[rows, ...]` at the end, given which
+        of them have diverged, `[R]` bool. The rest is freed, so that what follows has the memory.
       checkpoint_seconds: see `CheckpointSchedule`.
 
     Returns:
@@ -115,7 +111,7 @@ def run_stage(
     setup_seconds = time.perf_counter() - began
     record = _Record(config, compiled.runs, folder, stage, past)
     schedule = CheckpointSchedule(checkpoint_seconds)
-    line = console.ProgressLine(config, len(compiled.runs), stage.activity)
+    line = console.ProgressLine(config, compiled.runs, stage.activity)
     seconds = past.seconds
     with Interruption() as interruption, line:
         for progress in sweep.run(config, compiled, runs, past.evaluations, past.seconds):
@@ -135,7 +131,7 @@ def run_stage(
     )
     digests = fingerprints(key_data(runs))[: len(compiled.runs)]
     checkpoints.close()
-    return record.result(timing, digests), keep(runs)
+    return record.result(timing, digests), keep(runs, record.has_diverged)
 
 
 class _Record:
@@ -147,6 +143,10 @@ class _Record:
       folder: where evaluations are recorded.
       stage: which stage it is.
       past: the evaluations before this process.
+
+    Attributes:
+      iterations: those of all evaluations, `[evaluations]`.
+      has_diverged: `[R]` bool, which runs have diverged so far.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class _Record:
         self.iterations = interval * np.arange(1, config.num_evaluations + 1)
         self._runs, self._folder, self._stage = runs, folder, stage
         self._columns = {name: [*values.T] for name, values in past.curves.items()}
-        self._has_diverged = _diverged(past.curves, len(runs))
+        self.has_diverged = diverged(past.curves) if past.curves else np.zeros(len(runs), bool)
         done = self.iterations[: past.evaluations]
         folder.start_metrics(runs, done, past.curves, stage.metrics)
 
@@ -176,7 +176,7 @@ class _Record:
         for name, values in metrics.items():
             self._columns.setdefault(name, []).append(values)
         self._folder.append_metrics(self._runs, iteration, metrics, self._stage.metrics)
-        if self._has_diverged.all():
+        if self.has_diverged.all():
             is_alone = len(self._runs) == 1
             raise FloatingPointError("the run diverged" if is_alone else "every run has diverged")
         return metrics
@@ -191,16 +191,16 @@ class _Record:
 
     def _mask(self, metrics: Mapping[str, np.ndarray], iteration: int) -> dict[str, np.ndarray]:
         """The metrics, NaN where a run has diverged; warns of those that have done so just now."""
-        for name, values in _losses(metrics).items():
-            for number in np.flatnonzero(~np.isfinite(values) & ~self._has_diverged):
-                self._has_diverged[number] = True
+        for name, values in losses(metrics).items():
+            for number in np.flatnonzero(~np.isfinite(values) & ~self.has_diverged):
+                self.has_diverged[number] = True
                 console.warn(
                     f"{describe(self._runs[int(number)])} has diverged: {name} is "
                     f"{values[number]} at iteration {iteration:,}. Try a smaller "
                     "--learning-rate, or --loss huber and --max-gradient-norm 10"
                 )
         return {
-            name: np.where(self._has_diverged, np.nan, values) for name, values in metrics.items()
+            name: np.where(self.has_diverged, np.nan, values) for name, values in metrics.items()
         }
 
 
@@ -228,13 +228,3 @@ def _save(
     state = key_data(progress.runs)
     checkpoints.save(Snapshot(progress.evaluations, progress.seconds, curves, state))
     schedule.record(time.monotonic() - start)
-
-
-def _diverged(curves: Mapping[str, np.ndarray], num_runs: int) -> np.ndarray:
-    """Which runs have a loss that ends without a number, `[R]` bool."""
-    last = [~np.isfinite(values[:, -1]) for values in _losses(curves).values()]
-    return np.any(last, axis=0) if last else np.zeros(num_runs, bool)
-
-
-def _losses(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: values for name, values in metrics.items() if name.endswith("loss")}

@@ -1,92 +1,241 @@
-"""Means over runs, and how certain they are."""
+"""What runs have in common, and how certain it is: the only module that averages results.
+
+Only seeds are averaged. Runs form a `Group` if they differ by nothing else, that is, if they have
+the same game, settings and scheme; no number stands for several groups. Runs that have diverged are
+left out (`results.diverged`), and every number comes with the count of the runs that it is of.
+
+Of five runs or more, the centre is the interquartile mean, and its 95% interval is a percentile
+bootstrap over the seeds of the group (Agarwal et al. 2021, arXiv 2108.13264: strata are the groups,
+seeds are drawn within each). It never leaves the range of the runs. Of fewer runs no interval is
+worth its name: the centre is their mean, and every run is shown beside it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from jaxparl.experiment.metrics_table import METRICS
-from jaxparl.experiment.results import StageResult
+from jaxparl.experiment.results import StageResult, diverged
+from jaxparl.training.runs import AnyRun, RunId, ValidationRun
+
+#: From how many runs on there are intervals.
+LEAST_RUNS_FOR_INTERVAL = 5
 
 _CONFIDENCE = 0.95
+_RESAMPLES = 2_000
+_RESAMPLING_SEED = 0
+# What the interquartile mean leaves out at either end.
+_TRIMMED = 0.25
 # The mean over the evaluations after this share of all iterations is reported, too.
 _LAST_QUARTER = 0.75
 
 
-def interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Student's 95% interval for the mean of `[R]` values; None where R is below 2.
+class Group(NamedTuple):
+    """The runs of one game, one setting and one scheme, which differ by their seeds.
+
+    Attributes:
+      name: what the group is called in tables and figures.
+      labels: the game, and the settings and the scheme where there are any, by name.
+      rows: the places of all of its runs on the axis R, `[n]`.
+      seeds: theirs.
+      sound: `[n]` bool, which of them have not diverged.
+    """
+
+    name: str
+    labels: dict[str, Any]
+    rows: np.ndarray
+    seeds: list[int]
+    sound: np.ndarray
+
+    @property
+    def size(self) -> str:
+        """`3 seeds`, `1 seed`, or `2 of 3 seeds` where some have diverged.
+
+        Examples:
+          >>> Group("tree 0", {}, np.arange(3), [0, 1, 2], np.array([True, False, True])).size
+          '2 of 3 seeds'
+        """
+        all_of_them, left = len(self.rows), int(self.sound.sum())
+        noun = "seed" if all_of_them == 1 else "seeds"
+        return f"{left} {noun}" if left == all_of_them else f"{left} of {all_of_them} {noun}"
+
+    def values(self, curve: np.ndarray) -> np.ndarray:
+        """A metric's values of the runs that are sound, float64, of those of all `[R, ...]`."""
+        return curve[self.rows[self.sound]].astype(float)
+
+
+class Estimate(NamedTuple):
+    """A metric of the runs of one group, at each of T evaluations.
+
+    Attributes:
+      num_runs: `[T]`, how many runs have a number.
+      centre: `[T]`, their interquartile mean; of fewer than five runs their mean.
+      low: `[T]`, the lower end of its 95% interval; of fewer than five runs the least of them.
+      high: `[T]`, the upper end; likewise.
+    """
+
+    num_runs: np.ndarray
+    centre: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def group_runs(
+    runs: Sequence[AnyRun], has_diverged: np.ndarray, game_label: str = "game"
+) -> list[Group]:
+    """The groups of runs, in the order of their first runs.
+
+    Args:
+      runs: in the order of the axis R.
+      has_diverged: `[R]` bool, see `results.diverged`.
+      game_label: what one game is called.
 
     Examples:
-      >>> low, high = interval(np.array([1.0, 2.0, 3.0]))
-      >>> round(low, 3), round(high, 3)
-      (-0.484, 4.484)
+      >>> runs = [RunId(0, seed, (("nudge", xi),)) for xi in (0.0, 0.02) for seed in (0, 1)]
+      >>> [(group.name, group.size) for group in group_runs(runs, np.zeros(4, bool), "tree")]
+      [('tree 0, nudge 0.0', '2 seeds'), ('tree 0, nudge 0.02', '2 seeds')]
     """
-    if len(values) < 2:
-        return None, None
-    mean, error = float(np.mean(values)), float(stats.sem(values))
-    half = error * float(stats.t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1))
-    return mean - half, mean + half
+    members: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for row, run in enumerate(runs):
+        labels = {name: value for name, value in run.labels().items() if name != "seed"}
+        members.setdefault(tuple(labels.items()), []).append(row)
+    tells_apart = _tells_apart([dict(labels) for labels in members])
+    groups = []
+    for labels, rows in members.items():
+        seeds = [_run_id(runs[row]).seed for row in rows]
+        name = _name(dict(labels), tells_apart, game_label)
+        groups.append(Group(name, dict(labels), np.array(rows), seeds, ~has_diverged[rows]))
+    return groups
 
 
-def half_interval(values: np.ndarray) -> float:
-    """Half the width of `interval`; NaN where R is below 2.
+def estimate(values: np.ndarray) -> Estimate:
+    """Estimates a metric at each of T evaluations from the values `[n, T]` of n sound runs.
+
+    Runs without a number at an evaluation, where the metric is undefined, do not count there.
 
     Examples:
-      >>> round(half_interval(np.array([1.0, 2.0, 3.0])), 3)
-      2.484
+      >>> few = estimate(np.array([[1.0], [2.0], [6.0]]))
+      >>> few.num_runs.tolist(), few.centre.tolist(), few.low.tolist(), few.high.tolist()
+      ([3], [3.0], [1.0], [6.0])
+      >>> estimate(np.array([[1.0], [2.0], [3.0], [4.0], [90.0]])).centre.tolist()
+      [3.0]
     """
-    low, high = interval(values)
-    return float("nan") if low is None or high is None else (high - low) / 2
+    has_number = np.isfinite(values)
+    found = Estimate(has_number.sum(axis=0), *np.full((3, values.shape[1]), np.nan))
+    # Evaluations at which the same runs have numbers are resampled together.
+    patterns, which = np.unique(has_number, axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        columns = np.flatnonzero(which.ravel() == number)
+        if pattern.any():
+            sample = values[np.ix_(pattern, columns)]
+            found.centre[columns], found.low[columns], found.high[columns] = _estimate(sample)
+    return found
 
 
-def summarise(values: np.ndarray) -> dict[str, Any]:
-    """Mean, 95% interval over runs, and every run's own value, of `[R]` values.
+def _estimate(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centre and ends `[T]` of values `[n, T]` that are all numbers."""
+    if len(sample) < LEAST_RUNS_FOR_INTERVAL:
+        return sample.mean(axis=0), sample.min(axis=0), sample.max(axis=0)
+    found = stats.bootstrap(
+        (sample,),
+        _interquartile_mean,
+        axis=0,
+        n_resamples=_RESAMPLES,
+        batch=100,
+        confidence_level=_CONFIDENCE,
+        method="percentile",
+        vectorized=True,
+        # The same seed for all: equal runs have equal intervals, wherever they are summarised.
+        rng=np.random.default_rng(_RESAMPLING_SEED),
+    )
+    low, high = found.confidence_interval
+    return _interquartile_mean(sample), low, high
 
-    Values that are not finite, as those of runs that have diverged, are left out of the mean.
-    They become None, because JSON has no NaN.
 
-    Examples:
-      >>> summarise(np.array([1.0, np.nan]))
-      {'mean': 1.0, 'ci_low': None, 'ci_high': None, 'per_run': [1.0, None]}
-    """
-    finite = values[np.isfinite(values)]
-    low, high = interval(finite)
-    return {
-        "mean": float(np.mean(finite)) if len(finite) else None,
-        "ci_low": low,
-        "ci_high": high,
-        "per_run": [float(value) if np.isfinite(value) else None for value in values],
-    }
+def _interquartile_mean(sample: np.ndarray, axis: int = 0) -> np.ndarray:
+    """The mean of the middle half of the values."""
+    return stats.trim_mean(sample, _TRIMMED, axis=axis)
 
 
-def summary(result: StageResult) -> dict[str, Any]:
-    """The content of summary.json: each metric's last evaluation, over all runs.
+def summary(result: StageResult, groups: Sequence[Group]) -> dict[str, Any]:
+    """The content of summary.json and validation.json: each metric's last evaluation, by group.
 
     Of some metrics it also has the mean over the last quarter of the iterations.
     """
-    content: dict[str, Any] = {
-        name: summarise(curve[:, -1]) for name, curve in result.curves.items()
+    has_diverged = diverged(result.curves)
+    return {
+        "groups": [_group_summary(result, group) for group in groups],
+        "runs": [
+            {"labels": run.labels(), "diverged": bool(is_diverged), "fingerprint": fingerprint}
+            for run, is_diverged, fingerprint in zip(
+                result.runs, has_diverged, result.fingerprints, strict=True
+            )
+        ],
+        "timing": dict(result.timing),
     }
+
+
+def _group_summary(result: StageResult, group: Group) -> dict[str, Any]:
+    """One group: which runs it has, and its metrics."""
+    metrics = {name: _metric(group, curve[:, -1]) for name, curve in result.curves.items()}
     late = result.iterations > _LAST_QUARTER * result.iterations[-1]
     for metric in METRICS:
         if metric.last_quarter and metric.name in result.curves:
             mean = result.curves[metric.name][:, late].mean(axis=1)
-            content[f"{metric.name}_last_quarter"] = summarise(mean)
-    content["timing"] = dict(result.timing)
-    content["fingerprints"] = list(result.fingerprints)
-    return content
-
-
-def summary_by_group(result: StageResult, groups: Sequence[str]) -> dict[str, Any]:
-    """The content of validation.json: each metric's last evaluation, by the group of each run."""
-    content: dict[str, Any] = {
-        "timing": dict(result.timing),
-        "fingerprints": list(result.fingerprints),
+            metrics[f"{metric.name}_last_quarter"] = _metric(group, mean)
+    is_sound = dict(zip(group.seeds, group.sound, strict=True))
+    return {
+        "name": group.name,
+        "labels": group.labels,
+        "seeds": group.seeds,
+        "diverged": [seed for seed in group.seeds if not is_sound[seed]],
+        "metrics": metrics,
     }
-    for group in dict.fromkeys(groups):
-        rows = np.array([name == group for name in groups])
-        content[group] = {name: summarise(curve[rows, -1]) for name, curve in result.curves.items()}
-    return content
+
+
+def _metric(group: Group, values: np.ndarray) -> dict[str, Any]:
+    """One metric of a group, of the values of all runs `[R]`; None where there is no number."""
+    own = group.values(values)
+    own = own[np.isfinite(own)]
+    has_interval = len(own) >= LEAST_RUNS_FOR_INTERVAL
+    found = estimate(own[:, None]) if has_interval else None
+    every = np.where(group.sound, values[group.rows], np.nan)
+    return {
+        "count": len(own),
+        "mean": float(np.mean(own)) if len(own) else None,
+        "iqm": float(found.centre[0]) if found else None,
+        "ci_low": float(found.low[0]) if found else None,
+        "ci_high": float(found.high[0]) if found else None,
+        "per_run": {
+            str(seed): float(value) if np.isfinite(value) else None
+            for seed, value in zip(group.seeds, every, strict=True)
+        },
+    }
+
+
+def _run_id(run: AnyRun) -> RunId:
+    return run.run if isinstance(run, ValidationRun) else run
+
+
+def _tells_apart(each: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The names of the labels in which groups differ."""
+    return {name for labels in each for name in labels if labels[name] != each[0].get(name)}
+
+
+def _name(labels: Mapping[str, Any], tells_apart: set[str], game_label: str) -> str:
+    """What a group is called: its scheme, its game and its settings, as far as they are needed."""
+    parts = []
+    for name, value in labels.items():
+        if name == "scheme":
+            parts.append(str(value))
+        elif name == "game":
+            # Under a scheme, the only game goes without saying.
+            if "scheme" not in labels or name in tells_apart:
+                parts.append(f"{game_label} {value}")
+        elif name in tells_apart:
+            parts.append(f"{name} {value}")
+    return ", ".join(parts)

@@ -29,7 +29,7 @@ class ValidationMetrics:
       welfare: panels a and b, the rewards of all agents, payments not included.
       payment: what all are paid: contracts, nudges and the constant proportion.
       payment_share: panel c, payments over welfare.
-      follow_share: panel d, the share of recommendations that are followed in an episode. It is
+      followed_share: panel d, the share of recommendations that are followed in an episode. It is
         NaN where nothing is recommended, and so are the next two.
       own_over_recommended_following: panel e, an agent's utility of its own policy over that of
         following, while the others follow; a mean over agents. If it is near 1, following the
@@ -47,7 +47,7 @@ class ValidationMetrics:
     payment: jax.Array
     payment_share: jax.Array
     equilibrium_payment_share: jax.Array
-    follow_share: jax.Array
+    followed_share: jax.Array
     own_over_recommended_following: jax.Array
     best_response_over_following: jax.Array
     own_over_recommended_own: jax.Array
@@ -130,7 +130,7 @@ def evaluate(
         welfare=own.welfare,
         payment=own.payment,
         payment_share=own.payment_share,
-        follow_share=if_recommended(followed.payment / recommendations),
+        followed_share=if_recommended(followed.payment / recommendations),
         own_over_recommended_following=if_recommended(
             _ratio(by_agent[everyone - alone, agents], by_agent[everyone, agents])
         ),

@@ -1,0 +1,118 @@
+"""A sweep of games, settings and seeds, one run of which diverges: in every file, and merged."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import (
+    SMALL_COIN_GAME,
+    SMALL_TREE,
+    assert_same_results,
+    diverge,
+    fails,
+    finished,
+    train,
+)
+
+from jaxparl import cli
+from jaxparl.envs import REGISTRY
+from jaxparl.experiment import figures
+from jaxparl.experiment.job import prepare
+from jaxparl.training.runs import RunId
+
+SWEEP = (*SMALL_TREE, "--games", "0:2", "--seeds", "0:3", "--sweep", "nudge=0.0,0.5")
+LOST = RunId(1, 2, (("nudge", 0.5),))
+NAMES = ["tree 0, nudge 0.0", "tree 0, nudge 0.5", "tree 1, nudge 0.0", "tree 1, nudge 0.5"]
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory) -> tuple[Path, str, list[str]]:
+    """The folder of the sweep, what it printed, and the legend of its figure."""
+    folder = tmp_path_factory.mktemp("sweep") / "run"
+    legends = []
+    learning_curves = figures.learning_curves
+
+    def drawn(*arguments):
+        figure = learning_curves(*arguments)
+        legends.append([text.get_text() for text in figure.legends[0].get_texts()])
+        return figure
+
+    shown = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(shown):
+        diverge(patch, [LOST])
+        patch.setattr(figures, "learning_curves", drawn)
+        patch.setenv("COLUMNS", "200")
+        assert train(folder, *SWEEP) == 0
+    return folder, shown.getvalue(), legends[0]
+
+
+def test_every_group_has_its_count_and_values_equal_to_numpys(sweep):
+    folder, _, _ = sweep
+    arrays = np.load(folder / "metrics.npz")
+    groups = json.loads((folder / "summary.json").read_text())["groups"]
+    assert [group["name"] for group in groups] == NAMES
+    for number, group in enumerate(groups):
+        is_last = number == 3
+        rows = (arrays["game"] == number // 2) & (arrays["nudge"] == 0.5 * (number % 2))
+        rows &= ~np.isnan(arrays["agent_loss"][:, -1])
+        assert rows.sum() == (2 if is_last else 3)
+        assert group["diverged"] == ([2] if is_last else [])
+        for name, metric in group["metrics"].items():
+            if name in arrays:
+                values = arrays[name][rows, -1].astype(float)
+                assert metric["count"] == rows.sum()
+                assert metric["mean"] == np.mean(values)
+                assert [*filter(None, metric["per_run"].values())] == [*filter(None, values)]
+
+
+def test_the_table_and_the_figure_have_the_same_groups_and_counts(sweep):
+    _, shown, legend = sweep
+    counts = ["3 seeds"] * 3 + ["2 of 3 seeds"]
+    for name, count in zip(NAMES, counts, strict=True):
+        assert any(name in line and f"{count}  " in line for line in shown.splitlines())
+    texts = [f"{name} ({count})" for name, count in zip(NAMES, counts, strict=True)]
+    assert legend == [*texts[:3], f"{NAMES[3]} (2 of 3 seeds, 1 diverged)", "exact"]
+
+
+def test_the_parts_of_the_sweep_are_merged_into_the_same(sweep, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        diverge(patch, [LOST])
+        for index in range(2):
+            assert train(tmp_path, *SWEEP, "--shard", f"{index}/2") == 0
+    cli.main(["merge", str(tmp_path)])
+    assert_same_results(sweep[0], tmp_path / "merged")
+
+
+@pytest.fixture
+def half_diverged(tmp_path) -> Path:
+    """A trained Coin Game of two seeds, the first of which has diverged."""
+    folder = tmp_path / "trained"
+    shutil.copytree(finished(*SMALL_COIN_GAME, "--validate"), folder)
+    arrays = dict(np.load(folder / "metrics.npz"))
+    arrays["principal_loss"][0, -1] = np.nan
+    np.savez(folder / "metrics.npz", **arrays)
+    return folder
+
+
+def test_principals_that_have_diverged_are_left_out_with_a_warning(half_diverged, tmp_path, capsys):
+    place = ("--principal", str(half_diverged), "--out", str(tmp_path / "again"))
+    job = cli.parse([*SMALL_COIN_GAME, *place])
+    experiment = prepare(job, REGISTRY["coin_game"].environment(job.settings))
+    experiment.folder.close()
+    assert experiment.runs == [RunId(0, 1)]
+    assert "game 0 seed 0 has diverged" in capsys.readouterr().err
+
+
+def test_a_folder_of_which_every_principal_has_diverged_is_refused(half_diverged, tmp_path, capsys):
+    arrays = dict(np.load(half_diverged / "metrics.npz"))
+    arrays["agent_loss"][:, -1] = np.inf
+    np.savez(half_diverged / "metrics.npz", **arrays)
+    place = ("--principal", str(half_diverged), "--out", str(tmp_path / "again"))
+    assert "there is no principal to validate" in fails(capsys, "train", *SMALL_COIN_GAME, *place)
+    assert not (tmp_path / "again").exists()
