@@ -11,14 +11,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-JOINT_ACTIONS = list(itertools.product(range(4), repeat=2))
-
-# Values this close are a tie; the first joint action in the order of `JOINT_ACTIONS` wins it.
+# Values this close are a tie; the first joint action in lexicographic order wins it.
 TIE = 1e-6
 
 
@@ -31,6 +30,12 @@ class Model:
     new_coin: str = "alternating"
     own_reward: float = 1.0
     other_reward: float = 0.2
+    stolen_reward: float = 0.0
+    num_actions: int = 4
+
+    @functools.cached_property
+    def joint_actions(self):
+        return list(itertools.product(range(self.num_actions), repeat=2))
 
     @functools.cached_property
     def cells(self):
@@ -44,7 +49,7 @@ class Model:
             column -= 1
         elif action == 2:
             row += 1
-        else:
+        elif action == 3:
             row -= 1
         return row % self.size, column % self.size
 
@@ -85,21 +90,24 @@ class Model:
 
     def rewards(self, collectors, colour):
         def reward(agent):
-            if agent not in collectors:
-                return 0.0
-            return self.own_reward if agent == colour else self.other_reward
+            won = 0.0
+            if agent in collectors:
+                won += self.own_reward if agent == colour else self.other_reward
+            if agent == colour and 1 - agent in collectors:
+                won += self.stolen_reward
+            return won
 
         return reward(0), reward(1)
 
 
 # --- Exact solutions --------------------------------------------------------------------------
 #
-# Arrays have the axes S of `Model.states`, 16 of `JOINT_ACTIONS`, and 4: the agents' rewards, then
+# Arrays have the axes S of `Model.states`, J of `joint_actions`, and 4: the agents' rewards, then
 # their payments.
 
 
 class Steps(NamedTuple):
-    """Every step from every state: where it leads to `[S 16, S]`, and its mean rewards."""
+    """Every step from every state: where it leads to `[S J, S]`, and its mean rewards."""
 
     probability: sparse.csr_array
     reward: np.ndarray
@@ -111,17 +119,17 @@ def all_steps(model):
     states = model.states()
     number = {state: place for place, state in enumerate(states)}
     rows, columns, probabilities, rewards = [], [], [], []
-    for row, (state, joint) in enumerate(itertools.product(states, JOINT_ACTIONS)):
+    for row, (state, joint) in enumerate(itertools.product(states, model.joint_actions)):
         for probability, reward, after in model.step(state, joint):
             rows.append(row)
             columns.append(number[after])
             probabilities.append(probability)
             rewards.append(reward)
-    shape = (len(states) * len(JOINT_ACTIONS), len(states))
+    shape = (len(states) * len(model.joint_actions), len(states))
     each = sparse.csr_array((probabilities, (rows, np.arange(len(rows)))))
     return Steps(
         sparse.csr_array((probabilities, (rows, columns)), shape),
-        (each @ np.array(rewards)).reshape(len(states), len(JOINT_ACTIONS), 2),
+        (each @ np.array(rewards)).reshape(len(states), len(model.joint_actions), 2),
         np.isin(np.arange(len(states)), [number[state] for state in model.starts()]),
     )
 
@@ -130,7 +138,7 @@ def solve(model, steps, decide, discount=1.0):
     """(reward, reward, payment, payment) expected in an episode, undiscounted.
 
     `decide` says (joint actions `[S]`, payments `[S, 2]`), given what follows each joint action,
-    discounted, `[S, 16, 4]`.
+    discounted, `[S, J, 4]`.
     """
     table = all_steps(model)
     everywhere = np.arange(len(table.reward))
@@ -150,24 +158,27 @@ def solve(model, steps, decide, discount=1.0):
 
 
 def first_best(scores):
-    """`[S]`, of scores `[S, 16]`."""
+    """`[S]`, of scores `[S, J]`."""
     return np.argmax(scores >= scores.max(axis=1, keepdims=True) - TIE, axis=1)
 
 
 def utilities(follows):
-    """Rewards and payments of the two agents, `[S, 16, 2]`."""
+    """Rewards and payments of the two agents, `[S, J, 2]`."""
     return follows[..., :2] + follows[..., 2:]
 
 
 def gains(utility):
-    """What each agent would gain by its best deviation, `[S, 16, 2]`."""
-    gain = np.empty_like(utility)
-    for number, (one, two) in enumerate(JOINT_ACTIONS):
-        others_of_one = [JOINT_ACTIONS.index((other, two)) for other in range(4)]
-        others_of_two = [JOINT_ACTIONS.index((one, other)) for other in range(4)]
-        gain[:, number, 0] = utility[:, others_of_one, 0].max(axis=1) - utility[:, number, 0]
-        gain[:, number, 1] = utility[:, others_of_two, 1].max(axis=1) - utility[:, number, 1]
-    return gain
+    """What each agent would gain by its best deviation, `[S, J, 2]`."""
+    num_actions = math.isqrt(utility.shape[1])
+    table = utility.reshape(-1, num_actions, num_actions, 2)
+    best = np.stack(
+        [
+            np.broadcast_to(table[..., 0].max(axis=1, keepdims=True), table.shape[:3]),
+            np.broadcast_to(table[..., 1].max(axis=2, keepdims=True), table.shape[:3]),
+        ],
+        axis=-1,
+    )
+    return (best - table).reshape(utility.shape)
 
 
 def most_welfare(follows):
@@ -189,19 +200,20 @@ def least_payment(alpha):
     return decide
 
 
-def given(actions, payments):
+def given(actions, payments, num_actions=4):
     """Always `actions` `[S, 2]`; what they are paid is `payments` `[S, 2]`."""
-    return lambda follows: (4 * actions[:, 0] + actions[:, 1], payments)
+    return lambda follows: (num_actions * actions[:, 0] + actions[:, 1], payments)
 
 
 def respond(agent, actions, payments):
-    """As `given`, but `agent` takes what is best for it; `payments` `[S, 2, 4]` are by action."""
+    """As `given`, but `agent` takes what is best for it; `payments` `[S, 2, A]` are by action."""
+    num_actions = payments.shape[2]
 
     def decide(follows):
         everywhere = np.arange(len(actions))
-        choices = np.repeat(actions[:, None], 4, axis=1)
-        choices[:, :, agent] = np.arange(4)
-        joint = 4 * choices[..., 0] + choices[..., 1]  # [S, 4], by the agent's action
+        choices = np.repeat(actions[:, None], num_actions, axis=1)
+        choices[:, :, agent] = np.arange(num_actions)
+        joint = num_actions * choices[..., 0] + choices[..., 1]  # [S, A], by the agent's action
         worth = utilities(follows)[everywhere[:, None], joint, agent] + payments[:, agent]
         best = worth.argmax(axis=1)
         paid = np.zeros((len(actions), 2))

@@ -21,12 +21,12 @@ from jaxparl.envs.coin_game.exact import CoinSolutions
 BOTH_WAYS = [("one", "random"), ("all", "alternating")]
 
 
-def random_tables(size, seed):
+def random_tables(size, seed, num_actions=4):
     """Random actions `[S, N]`, and payments for each action `[S, N, A]` and for those `[S, N]`."""
     rng = np.random.default_rng(seed)
     num_states = 2 * size**6
-    actions = rng.integers(0, 4, (num_states, 2), dtype=np.int32)
-    payments = rng.uniform(0, 0.3, (num_states, 2, 4)).astype(np.float32)
+    actions = rng.integers(0, num_actions, (num_states, 2), dtype=np.int32)
+    payments = rng.uniform(0, 0.3, (num_states, 2, num_actions)).astype(np.float32)
     return actions, payments, np.take_along_axis(payments, actions[..., None], axis=2)[..., 0]
 
 
@@ -93,6 +93,26 @@ def test_the_equilibrium_follows_alpha_gamma_and_the_rewards():
     for alpha, gamma in ((1.0, 1.0), (0.4, 0.7)):
         expected = oracle.solve(model, 4, oracle.least_payment(alpha), gamma)
         assert_play(env.exact.equilibrium(params, alpha, gamma), expected)
+
+
+@pytest.mark.parametrize("shared_coin", ["one", "all"])
+def test_the_classical_payoffs_with_a_stay_action_are_solved_as_everything_else(shared_coin):
+    """Every coin is worth 1, its owner loses 2 if another collects it, and agents may stay."""
+    env, params = make("coin_game", grid_size=2, shared_coin=shared_coin, stay=True)
+    params = params.replace(max_steps_in_episode=4, other_reward=1.0, stolen_reward=-2.0)
+    model = Model(2, shared_coin=shared_coin, other_reward=1.0, stolen_reward=-2.0, num_actions=5)
+    exact, (actions, payments, paid) = env.exact, random_tables(2, 2, num_actions=5)
+    optimum = oracle.solve(model, 4, oracle.most_welfare)[:2].sum()
+    np.testing.assert_allclose(exact.optimal_welfare(params), optimum, atol=2e-5)
+    assert_play(exact.selfish_play(params), oracle.solve(model, 4, oracle.selfish))
+    expected = oracle.solve(model, 4, oracle.least_payment(0.4), 0.7)
+    assert_play(exact.equilibrium(params, 0.4, 0.7), expected)
+    expected = oracle.solve(model, 4, oracle.given(actions, paid, num_actions=5))
+    assert_play(exact.play_values(params, actions, paid), expected)
+    found = exact.best_responses(params, actions, payments)
+    for agent in (0, 1):
+        sums = oracle.solve(model, 4, oracle.respond(agent, actions, payments))
+        np.testing.assert_allclose(found[agent], sums[agent] + sums[2 + agent], atol=2e-5)
 
 
 @pytest.mark.parametrize("rules", BOTH_WAYS)

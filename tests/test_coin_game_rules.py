@@ -196,6 +196,45 @@ def test_coins_are_worth_what_the_params_say():
         np.testing.assert_allclose(reward, [worth, 0])
 
 
+def test_whoever_steals_a_coin_costs_its_owner_what_the_params_say():
+    env, params = build(3)
+    params = params.replace(other_reward=1.0, stolen_reward=-2.0)
+    for colour, worth in ((0, [1, 0]), (1, [1, -2])):
+        state = place(env, ((0, 0), (2, 2)), (0, 1), colour)
+        *_, reward, _, _, info = env.step(jax.random.key(0), state, jnp.array([RIGHT, UP]), params)
+        np.testing.assert_allclose(reward, worth)
+        np.testing.assert_allclose(info["principal_reward"], worth)
+
+
+def test_of_three_agents_each_thief_costs_the_owner():
+    env, params = make("coin_game", grid_size=3, num_agents=3, shared_coin="all")
+    params = params.replace(other_reward=1.0, stolen_reward=-2.0)
+    state = place(env, ((0, 0), (0, 2), (1, 1)), (0, 1), colour=2)
+    action = jnp.array([RIGHT, LEFT, UP])
+    _, _, reward, *_ = env.step(jax.random.key(0), state, action, params)
+    np.testing.assert_allclose(reward, [1, 1, 1 - 4])
+
+
+def test_whoever_stays_is_where_it_was():
+    env, params = make("coin_game", grid_size=3, stay=True)
+    assert env.num_actions == env.num_outcomes == len(env.action_labels) == 5
+    state = place(env, ((0, 0), (2, 2)), (0, 1), colour=0)
+    *_, info = env.step(jax.random.key(0), state, jnp.array([4, 4]), params)
+    np.testing.assert_array_equal(info["next_state"].agents, state.agents)
+    before, action, reward, after = random_play(env, params, 64, 20)
+    model = Model(3, num_actions=5)
+    played = zip(
+        in_model(3, before),
+        np.asarray(action).tolist(),
+        in_decimals(reward),
+        in_model(3, after),
+        strict=True,
+    )
+    for state, joint, rewards, following in played:
+        ways = model.step(state, tuple(joint))
+        assert (rewards, following) in {way[1:] for way in ways}
+
+
 # --- The settings -----------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from jaxparl.envs.coin_game.decisions import NUM_AGENTS
 from jaxparl.envs.coin_game.induction import play
 from jaxparl.envs.coin_game.settings import Settings
 from jaxparl.envs.coin_game.state import CoinParams, CoinState
-from jaxparl.envs.coin_game.torus import NUM_ACTIONS, Torus
+from jaxparl.envs.coin_game.torus import Torus
 from jaxparl.types import PlayValue
 
 Args = ParamSpec("Args")
@@ -101,7 +101,7 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
     def selfish_play(self, env_params: CoinParams) -> PlayValue:
         """What an episode brings where nobody is paid and each maximises its own rewards.
 
-        In each state and at each step the agents play a pure Nash equilibrium of the 4 x 4 game
+        In each state and at each step the agents play a pure Nash equilibrium of the A x A game
         whose payoffs are this step's rewards and what follows: the first in the order of the joint
         actions. Where there is none they play the joint action with the least sum of what either
         would gain by deviating.
@@ -170,7 +170,7 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
           AssertionError: a shape is wrong.
         """
         chex.assert_shape(actions, (self.num_states, NUM_AGENTS))
-        chex.assert_shape(payments, (*actions.shape, NUM_ACTIONS))
+        chex.assert_shape(payments, (*actions.shape, self.settings.num_actions))
 
         def most(agent: jax.Array) -> jax.Array:
             rule = functools.partial(decisions.respond, agent)

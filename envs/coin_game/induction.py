@@ -3,7 +3,7 @@
 A step has two halves. The agents move, which decides who reaches the coin. Then, where one did, a
 new coin appears: as one mean over the free cells for each pair of agents' cells, not as a list of
 successors. So the value after the move is computed once for each pair of cells, coin and colour,
-and the 16 joint actions only look it up.
+and the joint actions only look it up.
 
 Nothing on a torus depends on absolute positions. A solution that is the same everywhere is
 computed with the first agent on cell 0 only; policies that are given state by state take all
@@ -31,7 +31,7 @@ import jax.numpy as jnp
 from jaxparl.envs.coin_game.decisions import NUM_AGENTS, Rule, Sums, at_action
 from jaxparl.envs.coin_game.settings import Settings
 from jaxparl.envs.coin_game.state import CoinParams
-from jaxparl.envs.coin_game.torus import NUM_ACTIONS, Torus
+from jaxparl.envs.coin_game.torus import Torus
 from jaxparl.types import PlayValue
 
 # Positions on the axis K, which has length 1 where nothing is discounted.
@@ -74,7 +74,7 @@ def make_board(settings: Settings, params: CoinParams, is_same_everywhere: bool)
     cells = jnp.arange(torus.num_cells)
     first, second, coin = jnp.ix_(cells[:1] if is_same_everywhere else cells, cells, cells)
     reach = jnp.stack(jnp.broadcast_arrays(first == coin, second == coin))
-    actions = jnp.arange(NUM_ACTIONS)
+    actions = jnp.arange(settings.num_actions)
     to_first = torus.move(first, actions[:, None, None, None, None])  # [A, 1, F, 1, 1]
     to_second = torus.move(second, actions[:, None, None, None])  # [A, 1, C, 1]
     if is_same_everywhere:
@@ -89,10 +89,11 @@ def make_board(settings: Settings, params: CoinParams, is_same_everywhere: bool)
         chance = chance / jnp.maximum(chance.sum(axis=0), 1.0)
     is_own = jnp.eye(NUM_AGENTS, dtype=bool)[:, None, None, None]
     worth = jnp.where(is_own, params.own_reward, params.other_reward)
+    thieves = (chance.sum(axis=0) - chance)[..., None]
     is_free = ~reach.any(axis=0)
     return Board(
         destination=destination,
-        reward=chance[..., None] * worth,
+        reward=chance[..., None] * worth + jnp.where(is_own, thieves * params.stolen_reward, 0.0),
         is_free=is_free[..., None],
         is_start=(is_free & (first != second))[..., None],
     )

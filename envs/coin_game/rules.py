@@ -5,10 +5,10 @@ cell. There is one coin, in the colour of one of them; its owner gets more for i
 do. A collected coin is replaced on a cell where nobody stands. Actions are observed: the outcome
 is the action.
 
-Two rules are settings, because existing implementations differ. Who gets a coin that several
+Some rules are settings, because existing implementations differ. Who gets a coin that several
 agents reach at once: one of them, by a fair draw, or all of them. Of which colour the next coin
-is: the next agent's, or anybody's. The defaults make the game of the paper; where all collect
-there is hardly a dilemma.
+is: the next agent's, or anybody's. Whether agents may stay where they are. The defaults make the
+game of the paper; where all collect there is hardly a dilemma.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from jaxparl.envs.coin_game.decisions import NUM_AGENTS
 from jaxparl.envs.coin_game.exact import CoinSolutions
 from jaxparl.envs.coin_game.settings import Settings
 from jaxparl.envs.coin_game.state import CoinParams, CoinState
-from jaxparl.envs.coin_game.torus import NUM_ACTIONS, Torus
+from jaxparl.envs.coin_game.torus import Torus
 
 DEFAULT_SETTINGS = Settings()
 
@@ -53,13 +53,13 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
       [1.0, 0.0]
     """
 
-    num_outcomes: int = NUM_ACTIONS
     observed_actions = True
     can_draw: bool = True
 
     def __init__(self, settings: Settings = DEFAULT_SETTINGS):
         self.settings = settings
         self.num_agents: int = settings.num_agents
+        self.num_outcomes: int = settings.num_actions
         self.torus: Torus = Torus(settings.grid_size)
 
     def __eq__(self, other: object) -> bool:
@@ -71,8 +71,8 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
 
     @property
     def num_actions(self) -> int:
-        """Four: 0 right, 1 left, 2 down, 3 up."""
-        return NUM_ACTIONS
+        """Four: 0 right, 1 left, 2 down, 3 up; and 4, if agents may stay."""
+        return self.settings.num_actions
 
     @property
     def default_params(self) -> CoinParams:
@@ -122,6 +122,8 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
             collects = reach & (jnp.cumsum(reach) == drawn + 1)
         is_own = jnp.arange(self.num_agents) == state.colour
         reward = collects * jnp.where(is_own, params.own_reward, params.other_reward)
+        thieves = collects.sum() - collects
+        reward += jnp.where(is_own, thieves * params.stolen_reward, 0.0)
 
         cell = self._free_cell(u_cell, agents)
         colour = (state.colour + 1) % self.num_agents
@@ -191,8 +193,8 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
 
     @property
     def action_labels(self) -> tuple[str, ...]:
-        """Arrows."""
-        return ("→", "←", "↓", "↑")
+        """Arrows, and a dot for staying."""
+        return ("→", "←", "↓", "↑", "·")[: self.num_actions]
 
     def draw(self, axes: Any, state: CoinState) -> None:
         """The board: agents are discs with their number, the coin is a ring of its colour."""

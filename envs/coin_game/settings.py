@@ -30,6 +30,7 @@ class Settings:
         draw, or all of them.
       new_coin: the colour of the next coin: that of the agent after the last one's owner, or
         that of any agent, uniformly.
+      stay: whether there is a fifth action, to stay where one is. In the paper there is not.
       view: what agents see: the `board` as it lies, as in the paper, or `centred`, each from where
         it stands. Nothing on a torus depends on absolute positions, so a centred view loses no
         relevant information, and there are C times fewer views to tell apart.
@@ -51,7 +52,13 @@ class Settings:
     num_agents: int = 2
     shared_coin: SharedCoin = "one"
     new_coin: NewCoin = "alternating"
+    stay: bool = False
     view: View = "board"
+
+    @property
+    def num_actions(self) -> int:
+        """Four: 0 right, 1 left, 2 down, 3 up; and 4, if agents may stay."""
+        return 5 if self.stay else 4
 
     def __post_init__(self) -> None:
         if not isinstance(self.grid_size, int) or not MIN_GRID <= self.grid_size <= MAX_GRID:

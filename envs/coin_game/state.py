@@ -33,13 +33,18 @@ class CoinParams(GameParams):
     Attributes:
       own_reward: `[]`, for a coin of one's own colour.
       other_reward: `[]`, for a coin of another agent's colour.
+      stolen_reward: `[]`, for each agent that collects a coin of one's own colour. It is 0 in the
+        paper; in the classical game (Lerer & Peysakhovich 2017, arXiv 1707.01068) it is -2, and
+        every coin is worth 1 to whoever collects it.
       discount: `[]`, as in every environment; the paper's is 0.99.
 
     Examples:
       >>> CoinParams(max_steps_in_episode=20).other_reward
       0.2
+      >>> classical = CoinParams(max_steps_in_episode=20, other_reward=1.0, stolen_reward=-2.0)
     """
 
     own_reward: ArrayLike = 1.0
     other_reward: ArrayLike = 0.2
+    stolen_reward: ArrayLike = 0.0
     discount: ArrayLike = 0.99

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-#: Row and column of a step right, left, down and up: what the actions 0 to 3 mean.
-STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
-NUM_ACTIONS = len(STEPS)
+#: Row and column of a step right, left, down and up, and of staying: what the actions 0 to 4 mean.
+STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0), (0, 0))
 
 
 class Torus(NamedTuple):
