@@ -90,7 +90,7 @@ def until(history: Sequence[Progress], reached: np.ndarray) -> str:
 def tree(name: str) -> list[Row]:
     """Trains a preset and compares it with the exact equilibrium."""
     job = cli.parse(["game_tree", "--preset", name])
-    runs = all_runs(job.options, job.config.hyper_params)
+    runs = all_runs(job)
     env = REGISTRY["game_tree"].environment(job.settings)
     compiled = compile_training(job.config, env, runs)
     history = list(run(job.config, compiled, compiled.start()))
@@ -118,7 +118,7 @@ def tree(name: str) -> list[Row]:
 def board() -> list[Row]:
     """Trains principals on 3x3, and black boxes under them and under baselines."""
     job = cli.parse(["coin_game", "--preset", BOARD])
-    runs = all_runs(job.options, job.config.hyper_params)
+    runs = all_runs(job)
     env = REGISTRY["coin_game"].environment(job.settings)
     compiled = compile_training(job.config, env, runs)
     history = list(run(job.config, compiled, compiled.start()))

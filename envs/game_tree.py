@@ -89,6 +89,7 @@ class TreeParams(GameParams):
       agent_reward: `[S, A]`, r(s, a).
       principal_reward: `[S, O]`, r_p(s, o).
       outcome_probs: `[A, O]`, O(a)(o), the same in every state.
+      discount: `[]`, gamma, shared by principal and agent; the paper's is 1.
     """
 
     agent_reward: jax.Array

@@ -19,11 +19,20 @@ from typing import Annotated, Any, NoReturn, Union
 import tyro
 
 from jaxparl.config import Config
+from jaxparl.environment import GameParams
 from jaxparl.envs import REGISTRY, Entry
 from jaxparl.experiment import console
 from jaxparl.experiment.job import check_validation, prepare
 from jaxparl.experiment.merge import merge
-from jaxparl.experiment.options import Job, RunOptions, all_runs, own_part, own_runs
+from jaxparl.experiment.options import (
+    Job,
+    RunOptions,
+    all_runs,
+    check_env_param,
+    numbers_of,
+    own_part,
+    own_runs,
+)
 from jaxparl.experiment.run import run
 from jaxparl.experiment.stage import StoppedError
 from jaxparl.training.plan import plan
@@ -149,8 +158,7 @@ def parse(argv: Sequence[str], command: str = "train") -> Job:
     if found.preset not in entry.presets:
         presets = ", ".join(entry.presets)
         raise ValueError(f"{name} has no preset {found.preset!r}; it has: {presets}")
-    options, settings, config = _second_pass(command, name, found.preset, [*rest, *more])
-    return Job(name, entry.label, settings, options, config)
+    return _second_pass(command, name, found.preset, [*rest, *more])
 
 
 def _first_pass(arguments: Sequence[str], show_help: bool = False) -> tuple[Any, list[str]]:
@@ -171,17 +179,18 @@ def _first_pass(arguments: Sequence[str], show_help: bool = False) -> tuple[Any,
     return found
 
 
-def _second_pass(
-    command: str, name: str, preset_name: str, arguments: Sequence[str]
-) -> tuple[RunOptions, Any, Config]:
+def _second_pass(command: str, name: str, preset_name: str, arguments: Sequence[str]) -> Job:
     """Reads the options of a game."""
     entry = REGISTRY[name]
     preset = entry.presets[preset_name]
+    defaults = entry.environment(preset.settings).default_params
+    params = _params_class(defaults)
     shape = dataclasses.make_dataclass(
         "Options",
         [
             ("run", RunOptions),
             ("game", entry.settings),
+            ("params", params),
             ("training", Config),
         ],
         frozen=True,
@@ -195,13 +204,39 @@ def _second_pass(
         prog=f"jaxparl {command} {name}",
         description=f"{_capitalised(entry.summary)}. Presets:\n{_preset_lines(entry)}",
         args=arguments,
-        default=shape(options, preset.settings, preset.config),
+        default=shape(options, preset.settings, params(), preset.config),
         config=(tyro.conf.OmitArgPrefixes,),
         return_unknown_args=True,
     )
     if unknown:
         raise ValueError(_describe_unknown(unknown, name, parsed))
-    return parsed.run, parsed.game, parsed.training
+    usual, asked = vars(params()), vars(parsed.params)
+    return Job(
+        environment=name,
+        label=entry.label,
+        settings=parsed.game,
+        options=parsed.run,
+        config=parsed.training,
+        env_params={key: value for key, value in asked.items() if value != usual[key]},
+        known_params=tuple(usual),
+    )
+
+
+def _params_class(defaults: GameParams) -> type:
+    """A dataclass of the numbers among the params of a game, with the help of their docstring."""
+
+    def check(params: Any) -> None:
+        for name, value in vars(params).items():
+            check_env_param(name, value)
+
+    fields = [
+        (name, float, dataclasses.field(default=value))
+        for name, value in numbers_of(defaults).items()
+    ]
+    # All of them are numbers, so the help need not say so.
+    help_text = (type(defaults).__doc__ or "").replace("`[]`, ", "")
+    documented = {"__doc__": help_text, "__post_init__": check}
+    return dataclasses.make_dataclass("Params", fields, namespace=documented, frozen=True)
 
 
 def _show_games(command: str) -> NoReturn:
@@ -241,7 +276,8 @@ def _describe_unknown(unknown: Sequence[str], game: str, parsed: Any) -> str:
     token = next((token for token in unknown if token.startswith("-")), None)
     if token is None:
         return f"unexpected argument {unknown[0]!r}; options are written --NAME VALUE"
-    groups = (parsed.run, parsed.game, parsed.training, parsed.training.hyper_params)
+    groups = (parsed.run, parsed.game, parsed.params, parsed.training)
+    groups = (*groups, parsed.training.hyper_params)
     names = [field.name for group in groups for field in dataclasses.fields(group)]
     known = [f"--{name.replace('_', '-')}" for name in names if name != "hyper_params"]
     option = token.partition("=")[0]
@@ -274,7 +310,7 @@ def _plan(arguments: Sequence[str]) -> None:
         job = parse(arguments, "plan")
         console.first_process_only()
         env = REGISTRY[job.environment].environment(job.settings)
-        runs = own_runs(all_runs(job.options, job.config.hyper_params), own_part(job.options))
+        runs = own_runs(all_runs(job), own_part(job.options))
         if job.options.principal:
             raise ValueError("plan reads no --principal; --validate says what validation needs")
         check_validation(job, env)

@@ -100,7 +100,7 @@ def test_the_training_benchmarks_know_the_presets(benchmark):
         *throughput.parts().values(),
     ]:
         job = training.cli.parse([environment, "--preset", preset])
-        assert training.all_runs(job.options, job.config.hyper_params)
+        assert training.all_runs(job)
     assert {part for _, part, _ in throughput.BARS} <= set(throughput.parts())
 
 
@@ -114,7 +114,7 @@ def test_the_scale_benchmark_gives_command_lines_that_can_be_parsed(benchmark):
         job, env = processes.parse(*line)
         assert env.name and job.config.iterations < 10_000
     job, _ = processes.parse(*same_results.SWEPT)
-    assert len(same_results.all_runs(job.options, job.config.hyper_params)) == 3 * 32
+    assert len(same_results.all_runs(job)) == 3 * 32
 
 
 def test_every_preset_can_be_cut_as_short_as_compiling_needs(benchmark):

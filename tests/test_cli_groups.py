@@ -21,10 +21,12 @@ from command_line import (
 )
 
 from jaxparl import cli
-from jaxparl.envs import REGISTRY
+from jaxparl.envs import REGISTRY, game_tree
+from jaxparl.equilibrium import backward_induction
 from jaxparl.experiment import figures
 from jaxparl.experiment.job import prepare
 from jaxparl.training.runs import RunId
+from jaxparl.training.sweep import draw_env_params
 
 SWEEP = (*SMALL_TREE, "--games", "0:2", "--seeds", "0:3", "--sweep", "nudge=0.0,0.5")
 LOST = RunId(1, 2, (("nudge", 0.5),))
@@ -116,3 +118,35 @@ def test_a_folder_of_which_every_principal_has_diverged_is_refused(half_diverged
     place = ("--principal", str(half_diverged), "--out", str(tmp_path / "again"))
     assert "there is no principal to validate" in fails(capsys, "train", *SMALL_COIN_GAME, *place)
     assert not (tmp_path / "again").exists()
+
+
+def test_a_swept_param_of_the_game_has_an_exact_solution_for_each_value():
+    folder = finished(*SMALL_TREE, "--seeds", "0:1", "--sweep", "discount=0.5,1.0")
+    arrays = np.load(folder / "metrics.npz")
+    assert arrays["discount"].tolist() == [0.5, 1.0]
+    env = REGISTRY["game_tree"].environment(game_tree.Settings(depth=3))
+    found = arrays["equilibrium_principal_utility"][:, -1]
+    for exact, discount in zip(found, (0.5, 1.0), strict=True):
+        env_params = draw_env_params(env, 0, {"discount": discount})
+        solution = backward_induction(env.tabular(env_params), env.horizon)
+        np.testing.assert_allclose(exact, solution.principal_value[0, 0], rtol=1e-6)
+    assert found[0] < found[1]
+
+
+def test_a_param_that_is_given_is_that_of_every_run_and_recorded(tmp_path):
+    job = cli.parse([*SMALL_COIN_GAME, "--other-reward", "1", "--stolen-reward", "-2"])
+    assert job.env_params == {"other_reward": 1.0, "stolen_reward": -2.0}
+    swept = finished(*SMALL_TREE, "--seeds", "0:1", "--sweep", "discount=0.5,1.0")
+    alone = finished(*SMALL_TREE, "--seeds", "0:1", "--discount", "0.5")
+    (run,) = json.loads((alone / "config.json").read_text())["runs"]
+    assert run == {"game": 0, "seed": 0, "discount": 0.5}
+    for name in ("equilibrium_principal_utility", "principal_loss"):
+        both = (np.load(folder / "metrics.npz")[name][0] for folder in (alone, swept))
+        np.testing.assert_array_equal(*both)
+
+
+def test_principals_are_validated_with_the_params_that_they_were_trained_with(tmp_path, capsys):
+    trained = finished(*SMALL_COIN_GAME, "--validate")
+    place = ("--principal", str(trained), "--out", str(tmp_path / "again"))
+    message = fails(capsys, "train", *SMALL_COIN_GAME, *place, "--discount", "0.5")
+    assert "game 0 seed 0 does not have discount 0.5" in message

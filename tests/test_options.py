@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jaxparl.config import HyperParams
-from jaxparl.experiment.options import RunOptions, all_runs, own_part, own_runs
+from jaxparl.config import Config
+from jaxparl.envs import make
+from jaxparl.experiment.options import Job, RunOptions, all_runs, numbers_of, own_part, own_runs
+from jaxparl.training.runs import RunId
 
 
 def test_a_task_of_a_slurm_array_takes_its_part(monkeypatch):
@@ -17,6 +19,19 @@ def test_a_task_of_a_slurm_array_takes_its_part(monkeypatch):
     assert own_part(RunOptions(shard="0/3")) == (0, 3)
 
 
+def job(env_params=None, **options):
+    """A job with these options, of a game that has a discount."""
+    return Job(
+        environment="game",
+        label="game",
+        settings=None,
+        options=RunOptions(**options),
+        config=Config(),
+        env_params=env_params or {},
+        known_params=("discount",),
+    )
+
+
 @pytest.mark.parametrize("text", ["", "3", "2/2", "-1/2", "a/b", "1/0"])
 def test_what_is_no_part_is_refused(text):
     with pytest.raises(ValueError, match="must be I/N with 0 <= I < N"):
@@ -24,7 +39,7 @@ def test_what_is_no_part_is_refused(text):
 
 
 def test_more_parts_than_runs_are_refused():
-    runs = all_runs(RunOptions(games="0:1", seeds="0:2"), HyperParams())
+    runs = all_runs(job(games="0:1", seeds="0:2"))
     assert own_runs(runs, (1, 2)) == runs[1:]
     with pytest.raises(ValueError, match="only 2 runs"):
         own_runs(runs, (0, 3))
@@ -44,4 +59,27 @@ def test_more_parts_than_runs_are_refused():
 )
 def test_what_is_no_sweep_is_refused(sweep, says):
     with pytest.raises(ValueError, match=says):
-        all_runs(RunOptions(games="0:1", seeds="0:2", sweep=(sweep,)), HyperParams())
+        all_runs(job(games="0:1", seeds="0:2", sweep=(sweep,)))
+
+
+def test_params_of_the_game_are_values_of_every_run_and_can_be_swept():
+    runs = all_runs(job(games="0:1", seeds="0:1", env_params={"discount": 0.5}))
+    assert runs == [RunId(0, 0, (("discount", 0.5),))]
+    both = ("discount=0.25,0.75", "nudge=0.0,0.1")
+    runs = all_runs(job(games="0:1", seeds="0:1", sweep=both, env_params={"discount": 0.5}))
+    assert [dict(run.own)["discount"] for run in runs] == [0.25, 0.25, 0.75, 0.75]
+    with pytest.raises(ValueError, match="discount must be between 0 and 1"):
+        all_runs(job(sweep=("discount=0.5,2",)))
+
+
+def test_a_param_that_is_called_like_a_column_of_the_results_cannot_be_set():
+    for name in ("welfare", "seed"):
+        with pytest.raises(ValueError, match=f"called {name}, as a column"):
+            all_runs(job(env_params={name: 1.0}))
+
+
+def test_only_numbers_among_the_params_can_be_set():
+    assert numbers_of(make("game_tree", depth=2)[1]) == {"discount": 1.0}
+    assert set(numbers_of(make("coin_game")[1])) == {
+        "discount", "own_reward", "other_reward", "stolen_reward",
+    }  # fmt: skip

@@ -137,7 +137,7 @@ def flat(weights: Weights) -> np.ndarray:
 def sweep_of_settings(_: Path) -> list[Row]:
     """All runs of a sweep in one program, against a program for each."""
     job, env = parse(*SWEPT)
-    runs = all_runs(job.options, job.config.hyper_params)
+    runs = all_runs(job)
     start = time.perf_counter()
     together = final_states(job, compile_training(job.config, env, runs))
     seconds, alike = time.perf_counter() - start, 0

@@ -58,7 +58,7 @@ def announce(
     environment: str, preset: str, runs: Sequence[RunId], config: Config, path: Path
 ) -> None:
     """Prints what is about to be run."""
-    games, settings = len({run.game_id for run in runs}), len({run.hyper_params for run in runs})
+    games, settings = len({run.game_id for run in runs}), len({run.own for run in runs})
     sizes = [_count(games, "game")]
     if settings > 1:
         sizes.append(_count(settings, "setting"))
@@ -72,6 +72,8 @@ def announce(
         f"critics {config.critic}, outcomes {config.outcome_model}, "
         f"nudge {config.hyper_params.nudge}"
     )
+    if settings == 1:
+        about += "".join(f", {name} {value}" for name, value in runs[0].own)
     _CONSOLE.print(Text.assemble((environment, "bold"), about), soft_wrap=True)
     _print(f"results in {path}; compiling ...")
 

@@ -58,7 +58,7 @@ def prepare(job: Job, env: Environment) -> Experiment:
     options = job.options
     check_validation(job, env)
     saved = _load_principals(job, env)
-    every = saved.runs if saved else all_runs(options, job.config.hyper_params)
+    every = saved.runs if saved else all_runs(job)
     part = own_part(options)
     runs = own_runs(every, part)
     recorded = _recorded(job, every, part, lanes=assign_runs(len(runs), options.lanes).lanes)
@@ -130,6 +130,13 @@ def _load_principals(job: Job, env: Environment) -> Principals | None:
     weights = load_weights(path / "checkpoints" / "final")
     black_boxes.check_principal(job.config, env, select_run(weights, 0))
     principals = Principals([run_of(labels) for labels in recorded["runs"]], weights)
+    for name, value in job.env_params.items():
+        for run in principals.runs:
+            if dict(run.own).get(name) != value:
+                raise ValueError(
+                    f"the principals in {path} are of another game: {describe(run)} does not have "
+                    f"{name} {value}. They are validated in the game that they were trained in"
+                )
     has_diverged = diverged(run_folder.read_curves(path, principals.runs))
     if has_diverged.all():
         raise ValueError(f"every run in {path} has diverged; there is no principal to validate")

@@ -7,7 +7,13 @@ panel, in this order.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
+
+from jaxparl.evaluation.audit import AuditMetrics
+from jaxparl.evaluation.episodes import EpisodeMetrics
+from jaxparl.evaluation.oracle import OracleMetrics
+from jaxparl.validation.metrics import ValidationMetrics
 
 # Just above 100%, so that a curve at 100% is not cut in half by the edge of its panel.
 _ABOVE_ALL = 1.005
@@ -61,6 +67,13 @@ class Metric(NamedTuple):
         """Whether its values are shares, written in percent."""
         return self.format.endswith("%")
 
+
+#: The names of all metrics that any evaluation records, shown or not.
+RECORDED = frozenset(
+    field.name
+    for kind in (OracleMetrics, AuditMetrics, EpisodeMetrics, ValidationMetrics)
+    for field in dataclasses.fields(kind)
+)
 
 METRICS = (
     Metric(

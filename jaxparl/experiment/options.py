@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from jaxparl import startup
-from jaxparl.config import Config, HyperParams
-from jaxparl.training.runs import RunId, grid, hyper_params_of, shard
+from jaxparl.config import Config
+from jaxparl.environment import GameParams
+from jaxparl.experiment.metrics_table import RECORDED
+from jaxparl.training.runs import HYPER_PARAMS, RunId, grid, hyper_params_of, shard
 
+# What tells runs apart, beside their own values.
+_LABELS = ("game", "seed", "scheme", "iteration")
 # Games and seeds are folded into keys, which takes 32 bits.
 _MOST = 2**31
 
@@ -24,8 +29,8 @@ class RunOptions:
       preset: a named set of options for this game; options given beside it take precedence.
       games: the games to draw, by number, `A:B` without B; the same number is the same game.
       seeds: the seeds of each game, `A:B` without B; every game is trained with every seed.
-      sweep: hyper-parameters to try, one or more `NAME=VALUE,VALUE`; every combination is trained
-        with every seed, in the same compiled program.
+      sweep: hyper-parameters or params of the game to try, one or more `NAME=VALUE,VALUE`; every
+        combination is trained with every seed, in the same compiled program.
       shard: the part `I/N` of all runs that this process trains, in a folder of its own inside of
         what --out says; `jaxparl merge` joins the parts. A task of a Slurm array takes its part by
         itself.
@@ -79,6 +84,8 @@ class Job:
       settings: its sizes and rules.
       options: which runs, and where their results go.
       config: how they learn.
+      env_params: the numbers among the params of the game, as far as they are not its defaults.
+      known_params: the names of all of them.
     """
 
     environment: str
@@ -86,32 +93,76 @@ class Job:
     settings: Any
     options: RunOptions
     config: Config
+    env_params: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    known_params: tuple[str, ...] = ()
 
 
-def all_runs(options: RunOptions, hyper_params: HyperParams) -> list[RunId]:
-    """The runs of every game with every combination of hyper-parameters and every seed.
-
-    Args:
-      options: whose games, seeds and sweep they are.
-      hyper_params: those that all runs have in common.
+def all_runs(job: Job) -> list[RunId]:
+    """The runs of every game with every combination of swept values and every seed.
 
     Raises:
       ValueError: a range or a sweep is invalid.
 
     Examples:
-      >>> all_runs(RunOptions(games="0:1", sweep=("nudge=0.0,0.02",)), HyperParams())[-1]
-      RunId(game_id=0, seed=1, hyper_params=(('nudge', 0.02),))
+      >>> options = RunOptions(games="0:1", sweep=("nudge=0.0,0.02",))
+      >>> all_runs(Job("game_tree", "tree", None, options, Config()))[-1]
+      RunId(game_id=0, seed=1, own=(('nudge', 0.02),))
     """
-    swept = dict(parse_sweep(text) for text in options.sweep)
+    options = job.options
+    swept = dict(parse_sweep(text, job.known_params) for text in options.sweep)
     if len(swept) < len(options.sweep):
-        raise ValueError("--sweep names a hyper-parameter twice; give all its values at once")
+        raise ValueError("--sweep has a name twice; give all its values at once")
     game_ids, seeds = parse_range("games", options.games), parse_range("seeds", options.seeds)
-    runs = grid(game_ids, seeds, swept)
+    own = {name: [value] for name, value in job.env_params.items()} | swept
+    for name in own:
+        if name in RECORDED or name in _LABELS:
+            # There would be two columns of that name, one of labels and one of results.
+            raise ValueError(
+                f"a param of the game is called {name}, as a column of the results is; with "
+                "another name it can be set and swept"
+            )
+    runs = grid(game_ids, seeds, own)
     try:
-        hyper_params_of(hyper_params, runs)  # raises if a value is out of its range
+        hyper_params_of(job.config.hyper_params, runs)  # raises if a value is out of its range
+        for name, values in swept.items():
+            if name in job.known_params:
+                for value in values:
+                    check_env_param(name, value)
     except ValueError as error:
         raise ValueError(f"--sweep: {error}") from error
     return runs
+
+
+def numbers_of(env_params: GameParams) -> dict[str, float]:
+    """The numbers among the params of a game, by name: those that a command line can change.
+
+    The time limit is not among them: where it can be chosen, it is a setting.
+
+    Examples:
+      >>> numbers_of(GameParams(discount=0.9))
+      {'discount': 0.9}
+    """
+    found = {
+        field.name: getattr(env_params, field.name) for field in dataclasses.fields(env_params)
+    }
+    del found["max_steps_in_episode"]
+    return {
+        name: float(value)
+        for name, value in found.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def check_env_param(name: str, value: float) -> None:
+    """Checks a number among the params of a game.
+
+    Raises:
+      ValueError: it is not finite, or a discount is not between 0 and 1.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, not {value}")
+    if name == "discount" and not 0 <= value <= 1:
+        raise ValueError(f"discount must be between 0 and 1, not {value}")
 
 
 def own_runs(runs: list[RunId], part: tuple[int, int] | None) -> list[RunId]:
@@ -181,8 +232,12 @@ def parse_range(name: str, text: str) -> range:
     return range(int(first), int(last))
 
 
-def parse_sweep(text: str) -> tuple[str, list[float]]:
-    """The hyper-parameter and the values that `NAME=VALUE,VALUE` means.
+def parse_sweep(text: str, known_params: Sequence[str] = ()) -> tuple[str, list[float]]:
+    """The name and the values that `NAME=VALUE,VALUE` means.
+
+    Args:
+      text: of a hyper-parameter, or of one of the `known_params` of the game.
+      known_params: their names.
 
     Raises:
       ValueError: the name is unknown, or the values are not numbers, or one is there twice.
@@ -193,7 +248,7 @@ def parse_sweep(text: str) -> tuple[str, list[float]]:
     """
     name, equals, values = text.partition("=")
     name = name.replace("-", "_")
-    known = [field.name for field in dataclasses.fields(HyperParams)]
+    known = (*HYPER_PARAMS, *known_params)
     if not equals or name not in known:
         raise ValueError(
             f"--sweep must be NAME=VALUE,VALUE with a NAME of {', '.join(known)}; not {text!r}"

@@ -22,7 +22,7 @@ from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
 from jaxparl.training.comparison import compile_validation
 from jaxparl.training.devices import fetch, fetch_run
-from jaxparl.training.runs import hyper_params_of
+from jaxparl.training.runs import env_params_of, hyper_params_of
 from jaxparl.training.sweep import CompiledRuns, Run, compile_training, draw_env_params, select_run
 from jaxparl.validation import black_boxes
 
@@ -120,8 +120,9 @@ def _all_follow(experiment: Experiment, principals: Principals) -> Playback:
     """An episode of a game in which all agents follow the first of these principals."""
     job, env, _, _, _ = experiment
     config, first = job.config, principals.runs[:1]
-    hyper_params = select_run(hyper_params_of(config.hyper_params, first), 0)
-    problem = Problem(config, env, draw_env_params(env, first[0].game_id), hyper_params)
+    hyper_params = hyper_params_of(config.hyper_params, first)
+    own, hyper_params = select_run((env_params_of(first), hyper_params), 0)
+    problem = Problem(config, env, draw_env_params(env, first[0].game_id, own), hyper_params)
     weights = select_run(principals.weights, 0)
     return Playback(problem, all_follow(make_learner(problem), weights))
 

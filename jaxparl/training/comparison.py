@@ -18,7 +18,7 @@ from jaxparl.environment import Environment
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
-from jaxparl.training.runs import RunId, ValidationRun, hyper_params_of
+from jaxparl.training.runs import RunId, ValidationRun, env_params_of, hyper_params_of
 from jaxparl.training.sweep import (
     CompiledRuns,
     Contexts,
@@ -78,9 +78,11 @@ def compile_validation(
     check_can_validate(env)
     check_principal(config, env, jax.tree.map(lambda leaf: leaf[0], weights))
 
-    def prepare(game_id: jax.Array, hyper_params: HyperParams, weights: Weights) -> Terms:
+    def prepare(
+        game_id: jax.Array, own: dict[str, jax.Array], hyper_params: HyperParams, weights: Weights
+    ) -> Terms:
         """What the agents face under each scheme, `[K, ...]`."""
-        problem = Problem(config, env, draw_env_params(env, game_id), hyper_params)
+        problem = Problem(config, env, draw_env_params(env, game_id, own), hyper_params)
         principal = schemes.freeze(make_learner(problem), weights)
         followed = schemes.followed_play(problem, principal)
         each = [
@@ -95,7 +97,8 @@ def compile_validation(
 
     names = validation_runs(runs)
     game_ids = np.array([run.game_id for run in runs], np.int32)
-    given = (game_ids, hyper_params_of(config.hyper_params, runs), weights)
+    hyper_params = hyper_params_of(config.hyper_params, runs)
+    given = (game_ids, env_params_of(runs), hyper_params, weights)
     arguments = [select_run(given, number) for number in range(len(runs))]
     numbers = np.array([(name.run.game_id, name.run.seed) for name in names], np.int32)
     return compile_runs(

@@ -116,7 +116,7 @@ def plan(
         return compile_validation(config, env, runs, _blank_weights(config, env, runs), lanes)
 
     def settings(runs: Sequence[RunId]) -> int:
-        return len({(run.game_id, run.hyper_params) for run in runs})
+        return len({(run.game_id, run.own) for run in runs})
 
     schemes = len(validation_runs(runs[:1]))
     trains = _Workload(training, rows_per_run=1, num_contexts=settings)

@@ -11,6 +11,9 @@ import numpy as np
 
 from jaxparl.config import HyperParams
 
+#: The names of all hyper-parameters.
+HYPER_PARAMS = tuple(field.name for field in dataclasses.fields(HyperParams))
+
 
 class RunId(NamedTuple):
     """Which run of a sweep.
@@ -18,17 +21,17 @@ class RunId(NamedTuple):
     Attributes:
       game_id: the number of its game.
       seed: runs of the same game and seed use the same random numbers, whatever their settings.
-      hyper_params: those it has of its own, as pairs of name and value; the others are the
-        config's.
+      own: hyper-parameters that it has of its own, and numbers among the params of its game, as
+        pairs of name and value; the others are the config's, and the game's.
     """
 
     game_id: int
     seed: int
-    hyper_params: tuple[tuple[str, float], ...] = ()
+    own: tuple[tuple[str, float], ...] = ()
 
     def labels(self) -> dict[str, Any]:
         """What tells it apart, by name, as it stands in result files."""
-        return {"game": self.game_id, "seed": self.seed, **dict(self.hyper_params)}
+        return {"game": self.game_id, "seed": self.seed, **dict(self.own)}
 
 
 class ValidationRun(NamedTuple):
@@ -50,7 +53,7 @@ def run_of(labels: Mapping[str, Any]) -> RunId:
 
     Examples:
       >>> run_of({"game": 0, "seed": 3, "nudge": 0.02})
-      RunId(game_id=0, seed=3, hyper_params=(('nudge', 0.02),))
+      RunId(game_id=0, seed=3, own=(('nudge', 0.02),))
     """
     own = {name: value for name, value in labels.items() if name not in ("game", "seed")}
     return RunId(labels["game"], labels["seed"], tuple(own.items()))
@@ -59,9 +62,9 @@ def run_of(labels: Mapping[str, Any]) -> RunId:
 def grid(
     game_ids: Sequence[int],
     seeds: Sequence[int],
-    hyper_params: Mapping[str, Sequence[float]] | None = None,
+    own: Mapping[str, Sequence[float]] | None = None,
 ) -> list[RunId]:
-    """Every game with every combination of hyper-parameters and every seed, seeds side by side.
+    """Every game with every combination of values of its own and every seed, seeds side by side.
 
     Examples:
       >>> for run in grid([0], [0, 1], {"nudge": [0.0, 0.1]}):
@@ -71,8 +74,8 @@ def grid(
       game 0 seed 0 nudge 0.1
       game 0 seed 1 nudge 0.1
     """
-    names = tuple(hyper_params or {})
-    combinations = list(itertools.product(*(hyper_params or {}).values()))
+    names = tuple(own or {})
+    combinations = list(itertools.product(*(own or {}).values()))
     return [
         RunId(game_id, seed, tuple(zip(names, values, strict=True)))
         for game_id, values, seed in itertools.product(game_ids, combinations, seeds)
@@ -89,15 +92,32 @@ def hyper_params_of(hyper_params: HyperParams, runs: Sequence[RunId]) -> HyperPa
     """The hyper-parameters of all runs, `[R]` each, in float32.
 
     Raises:
-      TypeError: a run has a hyper-parameter of an unknown name.
       ValueError: one of them is out of its range.
     """
-    each = [dataclasses.replace(hyper_params, **dict(run.hyper_params)) for run in runs]
+    each = [
+        dataclasses.replace(
+            hyper_params, **{name: value for name, value in run.own if name in HYPER_PARAMS}
+        )
+        for run in runs
+    ]
     columns = {
-        field.name: np.array([getattr(one, field.name) for one in each], np.float32)
-        for field in dataclasses.fields(HyperParams)
+        name: np.array([getattr(one, name) for one in each], np.float32) for name in HYPER_PARAMS
     }
     return HyperParams(**columns)  # type: ignore[arg-type]
+
+
+def env_params_of(runs: Sequence[RunId]) -> dict[str, np.ndarray]:
+    """The params of their games that the runs have of their own, `[R]` each, in float32.
+
+    Args:
+      runs: all of which have values of their own for the same names.
+
+    Examples:
+      >>> env_params_of(grid([0], [0], {"nudge": [0.0], "discount": [0.75, 0.5]}))
+      {'discount': array([0.75, 0.5 ], dtype=float32)}
+    """
+    names = [name for name, _ in runs[0].own if name not in HYPER_PARAMS]
+    return {name: np.array([dict(run.own)[name] for run in runs], np.float32) for name in names}
 
 
 def describe(run: AnyRun) -> str:

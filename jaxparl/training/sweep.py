@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +25,7 @@ from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.training.devices import DeviceLayout, assign_runs, fetch, rows_of
 from jaxparl.training.programs import RUNS_ONCE, IntervalProgram, compile_interval
-from jaxparl.training.runs import AnyRun, RunId, hyper_params_of
+from jaxparl.training.runs import AnyRun, RunId, env_params_of, hyper_params_of
 from jaxparl.training.task import Task, TrainingContext, solve_context, training_task
 from jaxparl.types import PyTree
 
@@ -97,9 +98,12 @@ class CompiledRuns(NamedTuple):
     compile_seconds: float
 
 
-def draw_env_params(env: Environment, game_id: ArrayLike) -> GameParams:
-    """The params of game number `game_id`, `[]`."""
-    return env.sample_params(jax.random.fold_in(jax.random.key(_GAME_ROOT), game_id))
+def draw_env_params(
+    env: Environment, game_id: ArrayLike, own: Mapping[str, ArrayLike] = MappingProxyType({})
+) -> GameParams:
+    """The params of game number `game_id`, `[]`, with the values that a run has of its `own`."""
+    drawn = env.sample_params(jax.random.fold_in(jax.random.key(_GAME_ROOT), game_id))
+    return drawn.replace(**own)
 
 
 def run_key(root: int, game_id: ArrayLike, seed: ArrayLike) -> jax.Array:
@@ -202,18 +206,18 @@ def compile_training(
       ValueError: a run's own hyper-parameter is out of its range.
     """
 
-    def prepare(game_id: jax.Array, hyper_params: HyperParams) -> TrainingContext:
-        context = solve_context(config, env, draw_env_params(env, game_id), hyper_params)
+    def prepare(
+        game_id: jax.Array, own: dict[str, jax.Array], hyper_params: HyperParams
+    ) -> TrainingContext:
+        context = solve_context(config, env, draw_env_params(env, game_id, own), hyper_params)
         return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], context)
 
     numbers = np.array([(run.game_id, run.seed) for run in runs], np.int32)
-    hyper_params = hyper_params_of(config.hyper_params, runs)
+    given = (numbers[:, 0], env_params_of(runs), hyper_params_of(config.hyper_params, runs))
     # A game is solved once for each setting, however many seeds are trained on it.
-    settings = [(run.game_id, run.hyper_params) for run in runs]
+    settings = [(run.game_id, run.own) for run in runs]
     first = {setting: settings.index(setting) for setting in settings}
-    arguments = [
-        (numbers[number, 0], select_run(hyper_params, number)) for number in first.values()
-    ]
+    arguments = [select_run(given, number) for number in first.values()]
     place = {setting: row for row, setting in enumerate(first)}
     rows = np.array([place[setting] for setting in settings])
     return compile_runs(
