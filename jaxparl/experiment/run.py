@@ -38,7 +38,7 @@ def run(experiment: Experiment) -> None:
       DamagedCheckpointError: the newest checkpoint does not hold what was written.
       OSError: results could not be written.
     """
-    job, _, runs, saved, folder = experiment
+    job, _, runs, saved, folder, _ = experiment
     is_validated = saved is not None or job.options.validate
     if folder.has_summary((VALIDATION if is_validated else TRAINING).summary):
         console.finished_already(folder.path)
@@ -52,11 +52,11 @@ def run(experiment: Experiment) -> None:
 
 def _train(experiment: Experiment) -> Principals:
     """The principals that have not diverged; read from the folder, if training is finished."""
-    job, env, runs, _, folder = experiment
+    job, env, runs, _, folder, _ = experiment
     config, final = job.config, folder.path / "checkpoints" / "final"
     if folder.has_summary(TRAINING.summary):
         return _sound(runs, load_weights(final), folder.read_curves(runs))
-    compiled = compile_training(config, env, runs, job.options.lanes)
+    compiled = compile_training(config, env, runs, experiment.lanes())
     result, kept = _run(experiment, TRAINING, compiled, lambda runs: target_weights(runs.state))
     weights = fetch(compiled.layout, kept)
     save_weights(final, weights)
@@ -68,8 +68,10 @@ def _train(experiment: Experiment) -> Principals:
 
 def _validate(experiment: Experiment, principals: Principals) -> None:
     """Black-box agents learn under the principals and under baselines."""
-    job, env, _, _, folder = experiment
-    compiled = compile_validation(job.config, env, *principals, lanes=job.options.lanes)
+    job, env, _, _, folder, _ = experiment
+    schemes = len(validation_runs(principals.runs[:1]))
+    lanes = experiment.lanes(rows_per_run=schemes)
+    compiled = compile_validation(job.config, env, *principals, lanes=lanes)
 
     def first(runs: Run) -> Run | None:
         return fetch_run(compiled.layout, runs, 0) if env.can_draw else None
@@ -83,7 +85,7 @@ def _validate(experiment: Experiment, principals: Principals) -> None:
 def _run(
     experiment: Experiment, stage: Stage, compiled: CompiledRuns, keep: Callable[[Run], _Kept]
 ) -> tuple[StageResult, _Kept]:
-    job, _, _, _, folder = experiment
+    job, _, _, _, folder, _ = experiment
     return run_stage(
         job.config,
         compiled,
@@ -109,7 +111,7 @@ def _finish(
 
 def _all_follow(experiment: Experiment, weights: Weights) -> Playback:
     """An episode of the first run's game in which all agents follow these weights."""
-    job, env, runs, _, _ = experiment
+    job, env, runs, *_ = experiment
     config = job.config
     hyper_params = select_run(hyper_params_of(config.hyper_params, runs[:1]), 0)
     env_params = draw_env_params(env, runs[0].game_id)
