@@ -20,7 +20,7 @@ from gymnax.environments import spaces
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import ExactTable, GameParams, PrincipalAgentEnvironment, Resolution
 from jaxparl.envs.registry import Preset
-from jaxparl.types import TabularGame
+from jaxparl.types import KEY_IMPL, TabularGame
 
 MAX_DEPTH = 16
 
@@ -139,7 +139,7 @@ class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
     @property
     def default_params(self) -> TreeParams:
         """One fixed tree, drawn from key 0; draw others with `sample_params`."""
-        return self.sample_params(jax.random.key(0))
+        return self.sample_params(jax.random.key(0, impl=KEY_IMPL))
 
     def sample_params(self, key: jax.Array) -> TreeParams:
         """Draws the rewards of every state (section 5.1 of the paper).

@@ -22,7 +22,7 @@ from jaxparl.config import Config
 from jaxparl.environment import GameParams
 from jaxparl.envs import REGISTRY, Entry
 from jaxparl.experiment import console
-from jaxparl.experiment.job import check_validation, prepare
+from jaxparl.experiment.job import announce_part, check_lanes, check_validation, prepare
 from jaxparl.experiment.merge import merge
 from jaxparl.experiment.options import (
     Job,
@@ -310,10 +310,13 @@ def _plan(arguments: Sequence[str]) -> None:
         job = parse(arguments, "plan")
         console.first_process_only()
         env = REGISTRY[job.environment].environment(job.settings)
-        runs = own_runs(all_runs(job), own_part(job.options))
+        part = own_part(job.options)
+        runs = own_runs(all_runs(job), part)
         if job.options.principal:
             raise ValueError("plan reads no --principal; --validate says what validation needs")
         check_validation(job, env)
+        check_lanes(job.options.lanes, len(runs))
+        announce_part(part)
     console.plan(plan(job.config, env, runs, job.options.lanes, job.options.validate))
 
 

@@ -29,9 +29,15 @@ def start(arguments: Sequence[str]) -> None:
       arguments: those of the command line; only --distributed matters here.
 
     Raises:
-      ValueError: --distributed is neither `auto` nor HOST:PORT,I/N, or `auto` finds no launcher.
+      ValueError: --distributed is neither `auto` nor HOST:PORT,I/N, or `auto` finds no launcher; or
+        JAX is set to use devices that this machine does not have.
       RuntimeError: the other processes cannot be reached.
     """
+    # What a game and a seed mean does not depend on how JAX is set: `types.KEY_IMPL` fixes how a
+    # key draws numbers, and these two the rest. Nothing else that changes bits has a value that is
+    # right everywhere; `experiment.provenance` records it.
+    jax.config.update("jax_threefry_partitionable", True)
+    jax.config.update("jax_random_seed_offset", 0)
     # XLA-11, see docs/xla.md.
     # Every core is a device of its own, so that runs on different cores share nothing and never
     # wait for each other. Accelerators are not concerned. A process that already has arrays keeps
@@ -41,13 +47,15 @@ def start(arguments: Sequence[str]) -> None:
     if present["jax_num_cpu_devices"] < 0 and not is_forced:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", cores())
-    if present["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(_cache_folder()))
+    cache = _cache_folder()
+    if present["jax_compilation_cache_dir"] is None and cache is not None:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS_TO_CACHE)
     _limit_malloc_arenas()
     distributed = option(arguments, "--distributed")
     if distributed is not None:
         _join_processes(distributed)
+    _find_devices()
 
 
 def option(arguments: Sequence[str], name: str) -> str | None:
@@ -96,6 +104,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def threads() -> int:
+    """The number of threads that XLA has on a CPU, by which it splits sums.
+
+    One for every core or, if there are more of them, for every device; NPROC replaces the cores.
+    """
+    given = os.environ.get("NPROC", "")
+    return max(int(given) if given.isdecimal() else cores(), jax.local_device_count())
+
+
 def processor() -> str:
     """The name of the processor, as exactly as the system tells."""
     names = [line for line in _cpuinfo() if line.startswith("model name")]
@@ -112,9 +129,15 @@ def _cpuinfo() -> list[str]:
     return list(dict.fromkeys(kept))
 
 
-def _cache_folder() -> Path:
-    """A folder for compiled programs; machines with other processors have others."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def _cache_folder() -> Path | None:
+    """A folder for compiled programs; machines with other processors have others.
+
+    None where there is no home directory, as in containers whose user has no name.
+    """
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
     text = "\n".join([platform.machine(), platform.processor(), *sorted(_cpuinfo())])
     return base / "jaxparl" / hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
@@ -127,6 +150,24 @@ def _limit_malloc_arenas() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def _find_devices() -> None:
+    """Starts JAX's backend, so that a machine without the devices that are asked for is refused.
+
+    Raises:
+      ValueError: it has none of them.
+    """
+    try:
+        jax.devices()
+    # Which exception it is depends on the platform: a GPU that is missing fails an assertion.
+    except Exception as error:
+        asked = jax.config.values["jax_platforms"]
+        reason = next(iter(str(error).splitlines()), "")
+        raise ValueError(
+            f"JAX has no device to compute on (JAX_PLATFORMS is {asked!r})"
+            f"{f': {reason}' if reason else ''}"
+        ) from error
 
 
 def _join_processes(distributed: str) -> None:

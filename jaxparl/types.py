@@ -26,6 +26,10 @@ from flax import struct
 
 PyTree = Any
 
+#: How every key that we make ourselves draws its numbers, whatever JAX is set to use by default:
+#: game 0 and seed 0 are the same everywhere. A function that is given a key uses that one.
+KEY_IMPL = "threefry2x32"
+
 
 @struct.dataclass
 class Contract:

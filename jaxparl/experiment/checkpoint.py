@@ -16,6 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
+from jaxparl.experiment.failures import in_one_line
 from jaxparl.experiment.processes import by_first
 from jaxparl.learning.state import Weights
 from jaxparl.types import PyTree
@@ -89,13 +90,22 @@ class Checkpoints:
             "fingerprints": fingerprints(snapshot.state),
         }
         content = {"leaves": _numbered_leaves(snapshot.state), "curves": snapshot.curves}
-        self._manager.save(
-            snapshot.evaluations,
-            args=ocp.args.Composite(
-                **{_STATE: ocp.args.PyTreeSave(content), _ABOUT: ocp.args.JsonSave(about)}
-            ),
-            force=True,
+        args = ocp.args.Composite(
+            **{_STATE: ocp.args.PyTreeSave(content), _ABOUT: ocp.args.JsonSave(about)}
         )
+        try:
+            in_one_line(lambda: self._manager.save(snapshot.evaluations, args=args, force=True))
+        except OSError as error:
+            target = self.path / str(snapshot.evaluations)
+            _remove_unfinished(target)
+            complete = [int(path.name) for path in self.path.iterdir() if path.name.isdecimal()]
+            way_on = (
+                f"goes on from {self.path / str(max(complete))}" if complete else "begins again"
+            )
+            raise OSError(
+                f"the checkpoint {target} could not be written ({error}); once it can, the same "
+                f"command with --resume auto {way_on}"
+            ) from None
 
     def latest(self) -> int | None:
         """The number of evaluations of the newest snapshot, if there is one."""
@@ -108,19 +118,17 @@ class Checkpoints:
           DamagedCheckpointError: it does not hold what was written, or another kind of state.
         """
         try:
-            return self._read(evaluations, like)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return in_one_line(lambda: self._read(evaluations, like))
+        except OSError as error:
             earlier = [step for step in self._manager.all_steps() if step < evaluations]
             remedy = (
                 f"delete it, and the same command resumes from {self.path / str(max(earlier))}"
                 if earlier
                 else "there is no earlier one; delete the run's folder to begin again"
             )
-            reason = str(error).strip().splitlines() or [type(error).__name__]
             raise DamagedCheckpointError(
-                f"the checkpoint {self.path / str(evaluations)} is damaged ({reason[0][:200]}); "
-                f"{remedy}"
-            ) from error
+                f"the checkpoint {self.path / str(evaluations)} is damaged ({error}); {remedy}"
+            ) from None
 
     def close(self) -> None:
         """Releases the folder."""
@@ -182,9 +190,23 @@ def save_weights(path: Path, weights: Weights) -> None:
     """Writes the weights of all runs, NumPy arrays `[R, ...]`, to a new folder; atomic.
 
     See `load_weights` for an example.
+
+    Raises:
+      OSError: they could not be written.
     """
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path.absolute(), vars(weights), force=True)
+
+    def save() -> None:
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(path.absolute(), vars(weights), force=True)
+
+    try:
+        in_one_line(save)
+    except OSError as error:
+        _remove_unfinished(path)
+        raise OSError(
+            f"the weights {path} could not be written ({error}); once they can, the same command "
+            "with --resume auto goes on from the last checkpoint"
+        ) from None
 
 
 def load_weights(path: Path) -> Weights:
@@ -197,6 +219,7 @@ def load_weights(path: Path) -> Weights:
 
     Raises:
       FileNotFoundError: there is no such folder.
+      DamagedCheckpointError: it does not hold what was written.
 
     Examples:
       >>> import tempfile
@@ -212,9 +235,21 @@ def load_weights(path: Path) -> Weights:
     """
     if not path.exists():
         raise FileNotFoundError(f"no checkpoint at {path}")
-    with ocp.StandardCheckpointer() as checkpointer:
-        restored: dict[str, PyTree] = checkpointer.restore(path.absolute())
-    return Weights(**restored)
+
+    def restore() -> Weights:
+        with ocp.StandardCheckpointer() as checkpointer:
+            return Weights(**checkpointer.restore(path.absolute()))
+
+    try:
+        return in_one_line(restore)
+    except OSError as error:
+        raise DamagedCheckpointError(f"the weights {path} are damaged ({error})") from None
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Removes what orbax has left of a folder that it could not finish, and makes room."""
+    for unfinished in path.parent.glob(f"{path.name}.orbax-checkpoint-tmp*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _bytes_in_flight(shapes: PyTree) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from jaxparl.experiment.checkpoint import load_weights
 from jaxparl.experiment.options import Job, all_runs, own_part, own_runs
 from jaxparl.experiment.results import diverged
 from jaxparl.experiment.run_folder import RunFolder, shard_name
+from jaxparl.experiment.slurm import Part
 from jaxparl.learning.state import Weights
 from jaxparl.training.devices import assign_runs
 from jaxparl.training.runs import RunId, describe, run_of
@@ -38,6 +40,7 @@ class Experiment(NamedTuple):
       runs: those of this process.
       saved: the principals to validate, where nothing is to be trained.
       folder: where results go.
+      largest: the runs of the largest part of the sweep. All parts have as many lanes as that one.
     """
 
     job: Job
@@ -45,6 +48,11 @@ class Experiment(NamedTuple):
     runs: list[RunId]
     saved: Principals | None
     folder: RunFolder
+    largest: int
+
+    def lanes(self, rows_per_run: int = 1) -> int:
+        """How many rows of a device are computed side by side; a run has one row, or more."""
+        return assign_runs(self.largest * rows_per_run, self.job.options.lanes).lanes
 
 
 def prepare(job: Job, env: Environment) -> Experiment:
@@ -61,20 +69,50 @@ def prepare(job: Job, env: Environment) -> Experiment:
     every = saved.runs if saved else all_runs(job)
     part = own_part(options)
     runs = own_runs(every, part)
-    recorded = _recorded(job, every, part, lanes=assign_runs(len(runs), options.lanes).lanes)
+    check_lanes(options.lanes, len(runs))
+    largest = math.ceil(len(every) / part.count) if part else len(every)
+    lanes = assign_runs(largest, options.lanes).lanes
+    recorded = _recorded(job, every, part, lanes=lanes)
+    if part and options.out:
+        _check_siblings(options.out, recorded)
     if saved:
         rows = np.array([every.index(run) for run in runs])
         saved = Principals(runs, select_run(saved.weights, rows))
     base = options.out or _folder_under_runs(job, recorded, runs)
-    folder = RunFolder(base / shard_name(*part) if part else base, options.resume == "auto")
+    path = base / shard_name(part.index, part.count) if part else base
+    folder = RunFolder(path, options.resume == "auto")
+    array = {"slurm_array": part.array._asdict()} if part and part.array else {}
     try:
-        changes = folder.write_config(recorded, runs)
+        changes = folder.write_config(recorded, runs, **array)
     except (ValueError, OSError):
         folder.close()
         raise
+    announce_part(part)
     for change in changes or ():
-        console.warn(f"versions have changed since this run began, bits may differ: {change}")
-    return Experiment(job, env, runs, saved, folder)
+        console.warn(
+            "this run was begun with other versions or on another machine, and bits may differ: "
+            f"{change}"
+        )
+    return Experiment(job, env, runs, saved, folder, largest)
+
+
+def announce_part(part: Part | None) -> None:
+    """Prints which part of the sweep this is, where nobody has asked for it."""
+    if part and part.array:
+        console.note(
+            f"part {part.index} of {part.count}, from the Slurm array; --shard none trains all runs"
+        )
+
+
+def check_lanes(lanes: int | None, num_runs: int) -> None:
+    """Warns of lanes without runs, which devices fill with copies."""
+    per_device = assign_runs(num_runs, lanes=1).waves
+    if lanes is not None and lanes > per_device:
+        console.warn(
+            f"--lanes {lanes}: the most runs that a device has is {per_device}, and it fills the "
+            f"other lanes with copies, which takes up to {lanes / per_device:.0f} times as long. "
+            "That only serves to have the bits of a larger sweep with as many lanes"
+        )
 
 
 def check_validation(job: Job, env: Environment) -> None:
@@ -88,12 +126,13 @@ def check_validation(job: Job, env: Environment) -> None:
     try:
         black_boxes.check_can_validate(env)
     except ValueError as error:
-        raise ValueError(f"--validate and --principal: {error}") from error
+        if job.options.principal:
+            raise ValueError(f"--principal: {error}") from error
+        # It may be the preset that asks for it.
+        raise ValueError(f"{error}; --no-validate trains without it") from error
 
 
-def _recorded(
-    job: Job, every: Sequence[RunId], part: tuple[int, int] | None, *, lanes: int
-) -> dict[str, Any]:
+def _recorded(job: Job, every: Sequence[RunId], part: Part | None, *, lanes: int) -> dict[str, Any]:
     """What config.json says about a job, of which `every` run is one of the whole sweep's."""
     principal = job.options.principal
     return {
@@ -103,10 +142,38 @@ def _recorded(
         "config": dataclasses.asdict(job.config),
         "of_runs": [run.labels() for run in every],
         "principal": str(principal) if principal else None,
-        "shard": list(part) if part else None,
+        "shard": [part.index, part.count] if part else None,
         "lanes": lanes,
         "validate": job.options.validate,
+        "numerics": provenance.numerics(),
     }
+
+
+def _check_siblings(out: Path, recorded: Mapping[str, Any]) -> None:
+    """Refuses a part that cannot be merged with those that are there, before it is trained.
+
+    Raises:
+      ValueError: they are of another sweep.
+    """
+    asked = provenance.as_json(recorded)
+    for path in sorted(out.glob("shard-*-of-*")):
+        try:
+            found = run_folder.read_config(path)
+        except (OSError, ValueError):
+            continue  # `merge` says what is wrong with it
+        shards = found.get("shard")
+        is_own = not isinstance(shards, list) or shards == asked["shard"]
+        if is_own or found.get("format") != provenance.FORMAT:
+            continue
+        differences = provenance.differences(
+            {**asked, "shard": asked["shard"][-1:]},
+            {**{name: found.get(name) for name in asked}, "shard": shards[-1:]},
+        )
+        if differences:
+            raise ValueError(
+                f"{path} is a part of another sweep: {'; '.join(differences)}. Choose another "
+                "--out, or give those settings"
+            )
 
 
 def _load_principals(job: Job, env: Environment) -> Principals | None:
@@ -163,7 +230,7 @@ def _folder_under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[Run
     taken = sorted(Path("runs").glob(f"{name}-*"))
     if job.options.resume == "auto":
         for path in taken:
-            if (path / "config.json").exists() and _is_same(path, recorded, runs):
+            if _is_same(path, recorded, runs):
                 return path
     numbers = {path.name for path in taken}
     number = next(n for n in range(1, len(taken) + 2) if f"{name}-{n}" not in numbers)
@@ -171,7 +238,10 @@ def _folder_under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[Run
 
 
 def _is_same(path: Path, recorded: Mapping[str, Any], runs: Sequence[RunId]) -> bool:
-    found = run_folder.read_config(path)
+    try:
+        found = run_folder.read_config(path)
+    except (OSError, ValueError):
+        return False  # what is wrong with another run is no concern of this one
     return found.get("format") == provenance.FORMAT and not run_folder.changed_settings(
         found, recorded, runs
     )

@@ -22,7 +22,7 @@ from jaxparl.learning.state import Weights
 from jaxparl.training.runs import AnyRun, RunId, ValidationRun, describe, run_of
 
 # What the parts of one sweep need not have in common.
-_OWN = ("format", "runs", "shard", "versions", "machine")
+_OWN = ("format", "runs", "shard", "slurm_array", "versions", "machine")
 _MOST_NAMED = 12
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from jaxparl import startup
 from jaxparl.config import Config
 from jaxparl.environment import GameParams
 from jaxparl.experiment.metrics_table import RECORDED
+from jaxparl.experiment.slurm import Part, part_of_task
 from jaxparl.training.runs import HYPER_PARAMS, RunId, grid, hyper_params_of, shard
 
 # What tells runs apart, beside their own values.
@@ -33,7 +33,7 @@ class RunOptions:
         combination is trained with every seed, in the same compiled program.
       shard: the part `I/N` of all runs that this process trains, in a folder of its own inside of
         what --out says; `jaxparl merge` joins the parts. A task of a Slurm array takes its part by
-        itself.
+        itself, unless this says another one, or `none`.
       distributed: several processes, on one machine or many, train the sweep together and write to
         one --out, which all of them see. Say `auto` where Slurm, MPI or a TPU pod started them;
         otherwise `HOST:PORT,I/N`, the address where the first process listens, and which of how
@@ -165,52 +165,52 @@ def check_env_param(name: str, value: float) -> None:
         raise ValueError(f"discount must be between 0 and 1, not {value}")
 
 
-def own_runs(runs: list[RunId], part: tuple[int, int] | None) -> list[RunId]:
-    """Those of the `runs` that part (I, N) trains; all of them where there is no part.
+def own_runs(runs: list[RunId], part: Part | None) -> list[RunId]:
+    """Those of the `runs` that a part trains; all of them where there is no part.
 
     Raises:
       ValueError: there are fewer runs than parts.
     """
     if part is None:
         return runs
-    index, count = part
+    index, count, array = part
     if count > len(runs):
-        raise ValueError(f"--shard {index}/{count}: there are only {len(runs)} runs to share")
+        those = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+        if array is None:
+            raise ValueError(f"--shard {index}/{count}: there are only {those} to share")
+        raise ValueError(
+            f"the Slurm array has {count} tasks, and only {those} to share among them; where each "
+            "task has its own --seeds or --games, give --shard none"
+        )
     return shard(runs, index, count)
 
 
-def own_part(options: RunOptions) -> tuple[int, int] | None:
-    """Which part (I, N) of the runs is this process's: --shard, or its place in a Slurm array.
+def own_part(options: RunOptions) -> Part | None:
+    """Which part of the runs is this process's: --shard, or that of its task in a Slurm array.
 
     Raises:
-      ValueError: --shard is invalid.
+      ValueError: --shard is invalid, or the array does not say which part this is.
     """
-    if options.shard is not None:
-        return parse_part(options.shard, "--shard")
-    if "SLURM_ARRAY_TASK_COUNT" not in os.environ:
-        return None
-    first = int(os.environ.get("SLURM_ARRAY_TASK_MIN", "0"))
-    step = max(1, int(os.environ.get("SLURM_ARRAY_TASK_STEP", "1")))
-    index = (int(os.environ["SLURM_ARRAY_TASK_ID"]) - first) // step
-    text = f"{index}/{os.environ['SLURM_ARRAY_TASK_COUNT']}"
-    return parse_part(text, "the Slurm array's part")
+    if options.shard is None:
+        return part_of_task(options.out)
+    return None if options.shard == "none" else parse_part(options.shard)
 
 
-def parse_part(text: str, name: str) -> tuple[int, int]:
-    """The part (I, N) that `I/N` means; `name` is what the message calls it.
+def parse_part(text: str) -> Part:
+    """The part that --shard `I/N` means.
 
     Raises:
       ValueError: it is not a part.
 
     Examples:
-      >>> parse_part("0/4", "--shard")
-      (0, 4)
+      >>> parse_part("0/4")
+      Part(index=0, count=4, array=None)
     """
     index, slash, count = text.partition("/")
     is_valid = slash and index.isdecimal() and count.isdecimal()
     if not is_valid or int(index) >= int(count):
-        raise ValueError(f"{name} must be I/N with 0 <= I < N, not {text!r}")
-    return int(index), int(count)
+        raise ValueError(f"--shard must be I/N with 0 <= I < N, or none; not {text!r}")
+    return Part(int(index), int(count))
 
 
 def parse_range(name: str, text: str) -> range:

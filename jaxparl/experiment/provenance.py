@@ -1,4 +1,12 @@
-"""Where a result comes from: versions, machine and settings, and how two of them differ."""
+"""Where a result comes from: settings, versions and machine, and how two of them differ.
+
+Together they decide every bit of it. One rule says what may go together, when a run is resumed and
+when parts of a sweep are merged:
+
+- settings must be the same: those of the job, and of the process that computes it (`numerics`).
+  Where one differs, it is refused, and the message names the setting;
+- versions and machine may differ (`changed_origin`): then a warning names them.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +20,84 @@ from typing import Any
 import jax
 
 from jaxparl import startup
+from jaxparl.types import KEY_IMPL
 
 #: What config.json of this version looks like; it is raised whenever a run of an earlier version
 #: can no longer be resumed.
-FORMAT = 2
+FORMAT = 3
 
 _PACKAGES = ("jaxparl", "jax", "jaxlib", "flax", "optax", "gymnax", "orbax-checkpoint", "numpy")
 _LONGEST_VALUE = 40
+# Of JAX's settings, those that change bits.
+_JAX_SETTINGS = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_threefry_partitionable",
+    "jax_random_seed_offset",
+    "jax_disable_most_optimizations",
+)
+# What libraries below JAX read: how XLA splits sums, and what NVIDIA's do with float32.
+_VARIABLES = ("NPROC", "NVIDIA_TF32_OVERRIDE")
+_FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
+# Flags that change no bit of a run: on how many devices it is computed, and what XLA dumps.
+_HARMLESS_FLAGS = ("--xla_force_host_platform_device_count", "--xla_dump")
+
+
+def numerics() -> dict[str, Any]:
+    """The settings of this process, besides those of a job, that decide which bits it computes.
+
+    They are named as they are set: options of JAX, environment variables, flags.
+
+    Examples:
+      >>> found = numerics()
+      >>> found["key_impl"], "jax_enable_x64" in found
+      ('threefry2x32', True)
+    """
+    return {
+        "platform": jax.default_backend(),
+        "key_impl": KEY_IMPL,
+        **{name: jax.config.values[name] for name in _JAX_SETTINGS},
+        **{name: os.environ.get(name) for name in _VARIABLES},
+        **{name: _flags(os.environ.get(name, "")) for name in _FLAGS},
+    }
+
+
+def _flags(text: str) -> dict[str, str]:
+    """The value of every flag that may change bits."""
+    pairs = [flag.partition("=") for flag in text.split()]
+    return {name: value for name, _, value in pairs if not name.startswith(_HARMLESS_FLAGS)}
+
+
+def origin() -> dict[str, Any]:
+    """What config.json says, beside settings, about where a result comes from."""
+    return {"versions": versions(), "machine": machine()}
+
+
+def changed_origin(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
+    """Which versions differ, and what of the machine that bits depend on.
+
+    Args:
+      here: what `origin` says now, or the content of a config.json.
+      there: the content of another one, which was recorded earlier.
+
+    Examples:
+      >>> there = origin()
+      >>> there["versions"]["jax"] = "0.6.0"
+      >>> [change] = changed_origin(origin(), there)
+      >>> change.startswith('versions.jax was "0.6.0", not ')
+      True
+    """
+    return differences(_that_bits_depend_on(here), _that_bits_depend_on(there))
+
+
+def _that_bits_depend_on(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an origin, the versions and what computes; on a CPU, sums are split by its threads."""
+    recorded = found.get("machine")
+    machine = recorded if isinstance(recorded, dict) else {}
+    devices = machine.get("devices")
+    names = ["processor", "threads"] if devices == ["cpu"] else []
+    computes = {"devices": devices, **{name: machine.get(name) for name in names}}
+    return {"versions": found.get("versions"), "machine": computes}
 
 
 def versions() -> dict[str, str]:
@@ -28,10 +107,11 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """The machine that a timing depends on."""
+    """The machine that a timing depends on, and most of it also the last bits."""
     return {
         "processor": startup.processor(),
         "cores": startup.cores(),
+        "threads": startup.threads(),
         "devices": sorted({device.device_kind for device in jax.devices()}),
     }
 

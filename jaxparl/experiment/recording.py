@@ -13,10 +13,11 @@ from jaxparl.evaluation.rollouts import Decide, record_episode
 from jaxparl.experiment import console
 from jaxparl.experiment.processes import by_first
 from jaxparl.experiment.results import StageResult
-from jaxparl.experiment.run_folder import RunFolder
+from jaxparl.experiment.run_folder import RunFolder, atomic
 from jaxparl.experiment.stage import Stage
 from jaxparl.experiment.statistics import Group, summary
 from jaxparl.learning.problem import Problem
+from jaxparl.types import KEY_IMPL
 
 _MOST_FRAMES = 60
 _EPISODE_SEED = 0
@@ -58,7 +59,8 @@ def _draw_curves(path: Path, groups: Sequence[Group], result: StageResult) -> No
     if _has_matplotlib():
         from jaxparl.experiment import figures
 
-        figures.learning_curves(path, groups, result)
+        with atomic(path) as target:
+            figures.learning_curves(target, groups, result)
     else:
         console.note("no figure: matplotlib is missing; pip install 'jaxparl[plot]'")
 
@@ -73,7 +75,9 @@ def _draw_episode(path: Path, playback: Playback) -> None:
     problem, decide = playback
     length = min(int(problem.env_params.max_steps_in_episode), _MOST_FRAMES)
     record = jax.jit(lambda key: record_episode(problem, decide, key, length))
-    figures.episode(path, problem.env, record(jax.random.key(_EPISODE_SEED)))
+    steps = record(jax.random.key(_EPISODE_SEED, impl=KEY_IMPL))
+    with atomic(path) as target:
+        figures.episode(target, problem.env, steps)
 
 
 def _has_matplotlib() -> bool:

@@ -20,7 +20,7 @@ from jaxparl.experiment.statistics import group_runs
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
-from jaxparl.training.comparison import compile_validation
+from jaxparl.training.comparison import compile_validation, validation_runs
 from jaxparl.training.devices import fetch, fetch_run
 from jaxparl.training.runs import env_params_of, hyper_params_of
 from jaxparl.training.sweep import CompiledRuns, Run, compile_training, draw_env_params, select_run
@@ -38,7 +38,8 @@ def run(experiment: Experiment) -> None:
       DamagedCheckpointError: the newest checkpoint does not hold what was written.
       OSError: results could not be written.
     """
-    job, _, runs, saved, folder = experiment
+    job, runs, folder = experiment.job, experiment.runs, experiment.folder
+    saved = experiment.saved
     is_validated = saved is not None or job.options.validate
     if folder.has_summary((VALIDATION if is_validated else TRAINING).summary):
         console.finished_already(folder.path)
@@ -55,12 +56,17 @@ def run(experiment: Experiment) -> None:
 
 def _train(experiment: Experiment) -> Principals:
     """The principals that have not diverged; read from the folder, if training is finished."""
-    job, env, runs, _, folder = experiment
-    config, final = job.config, folder.path / "checkpoints" / "final"
+    env, config, runs, folder = (
+        experiment.env,
+        experiment.job.config,
+        experiment.runs,
+        experiment.folder,
+    )
+    final = folder.path / "checkpoints" / "final"
     if folder.has_summary(TRAINING.summary):
         principals = Principals(runs, load_weights(final))
         return sound_principals(principals, diverged(folder.read_curves(runs)))
-    compiled = compile_training(config, env, runs, job.options.lanes)
+    compiled = compile_training(config, env, runs, experiment.lanes())
 
     def all_weights(runs: Run, _: np.ndarray) -> Weights:
         return target_weights(runs.state)
@@ -76,8 +82,10 @@ def _train(experiment: Experiment) -> Principals:
 
 def _validate(experiment: Experiment, principals: Principals) -> None:
     """Black-box agents learn under the principals and under baselines."""
-    job, env, _, _, _ = experiment
-    compiled = compile_validation(job.config, env, *principals, lanes=job.options.lanes)
+    job, env = experiment.job, experiment.env
+    schemes = len(validation_runs(principals.runs[:1]))
+    lanes = experiment.lanes(rows_per_run=schemes)
+    compiled = compile_validation(job.config, env, *principals, lanes=lanes)
 
     def first_sound(runs: Run, has_diverged: np.ndarray) -> Run | None:
         number = int(np.argmin(has_diverged))
@@ -94,14 +102,13 @@ def _run(
     compiled: CompiledRuns,
     keep: Callable[[Run, np.ndarray], _Kept],
 ) -> tuple[StageResult, _Kept]:
-    job, _, _, _, folder = experiment
     return run_stage(
-        job.config,
+        experiment.job.config,
         compiled,
-        folder,
+        experiment.folder,
         stage,
         keep=keep,
-        checkpoint_seconds=job.options.checkpoint_seconds,
+        checkpoint_seconds=experiment.job.options.checkpoint_seconds,
     )
 
 
@@ -109,8 +116,8 @@ def _finish(
     experiment: Experiment, stage: Stage, result: StageResult, playback: Playback | None
 ) -> None:
     """Prints and records what a stage has found; its checkpoints are no longer needed."""
-    job, _, _, _, folder = experiment
-    groups = group_runs(result.runs, diverged(result.curves), job.label)
+    folder = experiment.folder
+    groups = group_runs(result.runs, diverged(result.curves), experiment.job.label)
     console.closing_table(stage.title, groups, result)
     record(folder, stage, groups, result, playback)
     discard(folder.path / "checkpoints" / stage.activity)
@@ -118,8 +125,7 @@ def _finish(
 
 def _all_follow(experiment: Experiment, principals: Principals) -> Playback:
     """An episode of a game in which all agents follow the first of these principals."""
-    job, env, _, _, _ = experiment
-    config, first = job.config, principals.runs[:1]
+    env, config, first = experiment.env, experiment.job.config, principals.runs[:1]
     hyper_params = hyper_params_of(config.hyper_params, first)
     own, hyper_params = select_run((env_params_of(first), hyper_params), 0)
     problem = Problem(config, env, draw_env_params(env, first[0].game_id, own), hyper_params)

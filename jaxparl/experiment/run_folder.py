@@ -132,19 +132,26 @@ class RunFolder:
             self._lock.close()
 
     @by_first
-    def write_config(self, settings: Mapping[str, Any], runs: Sequence[RunId]) -> list[str]:
+    def write_config(
+        self, settings: Mapping[str, Any], runs: Sequence[RunId], **remarks: Any
+    ) -> list[str]:
         """Records what is about to be run, and on what; or compares it with what was recorded.
 
+        Args:
+          settings: those of the job and of this process, see `provenance`.
+          runs: those of this process.
+          remarks: what is recorded beside them, and never compared.
+
         Returns:
-          Which versions have changed since it was recorded.
+          What of the versions and the machine has changed since it was recorded.
 
         Raises:
           ValueError: the folder was made with other settings, which the message names, or by a
             version of jaxparl whose runs cannot be resumed.
         """
         if not (self.path / "config.json").exists():
-            origin = {"versions": provenance.versions(), "machine": provenance.machine()}
-            content = {"format": provenance.FORMAT, **_with_runs(settings, runs), **origin}
+            asked = _with_runs(settings, runs)
+            content = {"format": provenance.FORMAT, **asked, **remarks, **provenance.origin()}
             self._write_json("config", content)
             return []
         recorded = read_config(self.path)
@@ -156,7 +163,7 @@ class RunFolder:
                 f"{self.path} was made with other settings: {'; '.join(changes)}. Choose "
                 "another --out, or give those settings"
             )
-        return provenance.differences(provenance.versions(), recorded.get("versions"))
+        return provenance.changed_origin(provenance.origin(), recorded)
 
     @by_first
     def start_metrics(
@@ -188,7 +195,7 @@ class RunFolder:
     ) -> None:
         target = self.path / f"{name}.csv"
         is_new = not target.exists()
-        with target.open("a", newline="") as stream:
+        with _naming(target), target.open("a", newline="") as stream:
             writer = csv.writer(stream)
             if is_new:
                 writer.writerow([*runs[0].labels(), "iteration", *metrics])
@@ -205,8 +212,8 @@ class RunFolder:
             "iteration": result.iterations,
             **result.curves,
         }
-        with _atomic(self.path / f"{name}.npz") as target, target.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
+        with atomic(self.path / f"{name}.npz") as target, target.open("wb") as stream:
+            np.savez(stream, **arrays)
 
     def read_curves(self, runs: Sequence[AnyRun], name: str = "metrics") -> dict[str, np.ndarray]:
         """The curves `[R, evaluations]` that `write_arrays` wrote."""
@@ -222,16 +229,36 @@ class RunFolder:
         self._write_json(name, content)
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        with _atomic(self.path / f"{name}.json") as target:
+        with atomic(self.path / f"{name}.json") as target:
             target.write_text(json.dumps(content, indent=2) + "\n")
 
 
 @contextlib.contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, which takes its place when it is complete."""
-    beside = path.with_name(f".{path.name}.part")
-    yield beside
-    beside.replace(path)
+def atomic(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`, which takes its place when it is complete.
+
+    Raises:
+      OSError: it could not be written; what was there before is still there.
+    """
+    beside = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        with _naming(path):
+            yield beside
+            beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Lets an error name the file that could not be written; that of an open file does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _visible(path: Path) -> list[Path]:

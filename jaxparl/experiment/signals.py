@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from types import FrameType
+from typing import Any
 
+_ASK_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 # The share of all time that checkpoints may take.
 _CHECKPOINT_SHARE = 0.02
 
 
 class Interruption:
-    """Catches the first SIGINT or SIGTERM, so that an evaluation interval can end.
+    """Catches the first signal that asks to stop, so that an evaluation interval can end.
 
-    A context manager. The second signal ends the process.
+    Those are SIGINT and SIGTERM, and SIGUSR1 and SIGHUP, which Slurm and terminals send. A context
+    manager. The second signal ends the process. Only the main thread of a process can catch
+    signals; in another one nothing is caught, and whoever has the main thread decides.
 
     Attributes:
       signal: the number of the signal that was caught, or None.
@@ -21,16 +26,21 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._catch)
+        if threading.current_thread() is threading.main_thread():
+            for number in _ASK_TO_STOP:
+                # `nohup` ignores SIGHUP on behalf of what it starts.
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue
+                self._before[number] = signal.signal(number, self._catch)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            # None stands for a handler that was not installed from Python, and cannot be now.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _catch(self, number: int, _: FrameType | None) -> None:
         self.signal = number

@@ -11,7 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxparl.types import PyTree
+from jaxparl.types import KEY_IMPL, PyTree
 
 
 class DeviceLayout(NamedTuple):
@@ -98,7 +98,7 @@ def to_devices(layout: DeviceLayout, like: PyTree, values: PyTree) -> PyTree:
     def put(leaf: jax.Array, given: np.ndarray) -> jax.Array:
         rows = np.asarray(given)[layout.rows]
         placed = jax.make_array_from_callback(rows.shape, layout.sharding, rows.__getitem__)
-        return jax.random.wrap_key_data(placed) if _is_key(leaf) else placed
+        return jax.random.wrap_key_data(placed, impl=KEY_IMPL) if _is_key(leaf) else placed
 
     return jax.tree.map(put, like, values)
 

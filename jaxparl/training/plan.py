@@ -22,6 +22,7 @@ from jaxparl.training.devices import assign_runs
 from jaxparl.training.programs import IntervalProgram
 from jaxparl.training.runs import RunId
 from jaxparl.training.sweep import CompiledRuns, Run, compile_training
+from jaxparl.types import KEY_IMPL
 
 # Iterations that are timed, at least; what share of the memory a sweep may fill.
 _TIMED = 200
@@ -179,7 +180,8 @@ def _shortened(config: Config) -> Config:
 def _blank_weights(config: Config, env: Environment, runs: Sequence[RunId]) -> Weights:
     """Weights of principals, `[R, ...]`, that have learned nothing."""
     learner = make_learner(Problem(config, env, env.default_params, config.hyper_params))
-    shapes = jax.eval_shape(lambda key: target_weights(init(learner, key)), jax.random.key(0))
+    key = jax.random.key(0, impl=KEY_IMPL)
+    shapes = jax.eval_shape(lambda key: target_weights(init(learner, key)), key)
     blank: Weights = jax.tree.map(
         lambda leaf: np.zeros((len(runs), *leaf.shape), leaf.dtype), shapes
     )

@@ -27,7 +27,7 @@ from jaxparl.training.devices import DeviceLayout, assign_runs, fetch, rows_of
 from jaxparl.training.programs import RUNS_ONCE, IntervalProgram, compile_interval
 from jaxparl.training.runs import AnyRun, RunId, env_params_of, hyper_params_of
 from jaxparl.training.task import Task, TrainingContext, solve_context, training_task
-from jaxparl.types import PyTree
+from jaxparl.types import KEY_IMPL, PyTree
 
 # Games and runs take their keys from two roots, so that game 3 and run 3 share nothing.
 _GAME_ROOT, _TRAINING_ROOT = 0, 1
@@ -102,13 +102,14 @@ def draw_env_params(
     env: Environment, game_id: ArrayLike, own: Mapping[str, ArrayLike] = MappingProxyType({})
 ) -> GameParams:
     """The params of game number `game_id`, `[]`, with the values that a run has of its `own`."""
-    drawn = env.sample_params(jax.random.fold_in(jax.random.key(_GAME_ROOT), game_id))
-    return drawn.replace(**own)
+    root = jax.random.key(_GAME_ROOT, impl=KEY_IMPL)
+    return env.sample_params(jax.random.fold_in(root, game_id)).replace(**own)
 
 
 def run_key(root: int, game_id: ArrayLike, seed: ArrayLike) -> jax.Array:
     """The key of a run; each kind of task has a root of its own."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(root), game_id), seed)
+    key = jax.random.key(root, impl=KEY_IMPL)
+    return jax.random.fold_in(jax.random.fold_in(key, game_id), seed)
 
 
 def select_run(tree: PyTree, number: ArrayLike) -> PyTree:

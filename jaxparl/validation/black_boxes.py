@@ -26,7 +26,7 @@ from jaxparl.learning.agent import Agent, make_agent
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch, ReplayState
 from jaxparl.learning.state import Weights, target_weights
-from jaxparl.types import PyTree, TrainState, Transition
+from jaxparl.types import KEY_IMPL, PyTree, TrainState, Transition
 from jaxparl.validation import metrics, schemes
 from jaxparl.validation.metrics import ValidationMetrics
 from jaxparl.validation.terms import Terms, paid, recommended
@@ -96,7 +96,8 @@ def check_principal(config: Config, env: Environment, weights: Weights) -> None:
     def fresh(key: jax.Array) -> Weights:
         return target_weights(learner.init(learner.make_learner(problem), key))
 
-    fit = jax.tree_util.tree_flatten_with_path(jax.eval_shape(fresh, jax.random.key(0)))[0]
+    shapes = jax.eval_shape(fresh, jax.random.key(0, impl=KEY_IMPL))
+    fit = jax.tree_util.tree_flatten_with_path(shapes)[0]
     given = dict(jax.tree_util.tree_flatten_with_path(weights)[0])
     for path, leaf in fit:
         found = given.pop(path).shape if path in given else None
