@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 
-from jaxparl.evaluation.rollouts import Decide, record_episode
+from jaxparl.evaluation.rollouts import Decide, play_back
 from jaxparl.experiment import console
 from jaxparl.experiment.processes import by_first
 from jaxparl.experiment.results import StageResult
@@ -85,8 +85,8 @@ def _draw_episode(path: Path, playback: Playback) -> None:
 
     problem, decide = playback
     length = min(int(problem.env_params.max_steps_in_episode), _MOST_FRAMES)
-    record = jax.jit(lambda key: record_episode(problem, decide, key, length))
-    figures.episode(path, problem.env, record(jax.random.key(_EPISODE_SEED)))
+    steps = play_back(problem, decide, jax.random.key(_EPISODE_SEED), length)
+    figures.episode(path, problem.env, steps)
 
 
 def _has_matplotlib() -> bool:

@@ -243,7 +243,10 @@ def decide(black_boxes: BlackBoxes, params: PyTree) -> Decide:
     def decided(env_state: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
         recommendation = recommended(env, terms, env_state)
         action = own_policy(env_state, recommendation)
-        return recommendation, action, paid(env, terms, env_state, recommendation, action)
+        payment = paid(env, terms, env_state, recommendation, action)
+        # Actions are observed: the outcome is the action.
+        payments = payment[:, None] * jax.nn.one_hot(action, env.num_outcomes)
+        return recommendation, action, payments
 
     return decided
 
