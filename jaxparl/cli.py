@@ -27,6 +27,7 @@ from jaxparl.experiment.options import Job, RunOptions, all_runs, own_part, own_
 from jaxparl.experiment.run import run
 from jaxparl.experiment.stage import StoppedError
 from jaxparl.training.plan import plan
+from jaxparl.training.sweep import check_games
 
 _BAD_INPUT = 2
 _FAILED = 1
@@ -278,6 +279,7 @@ def _plan(arguments: Sequence[str]) -> None:
         if job.options.principal:
             raise ValueError("plan reads no --principal; --validate says what validation needs")
         check_validation(job, env)
+        check_games(env, runs)
     console.plan(plan(job.config, env, runs, job.options.lanes, job.options.validate))
 
 

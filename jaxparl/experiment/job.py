@@ -17,8 +17,8 @@ from jaxparl.experiment.run_folder import RunFolder, shard_name
 from jaxparl.learning.state import Weights
 from jaxparl.training.devices import assign_runs
 from jaxparl.training.runs import RunId, run_of
-from jaxparl.training.sweep import select_run
-from jaxparl.validation import black_boxes
+from jaxparl.training.sweep import check_games, select_run
+from jaxparl.validation import black_boxes, requirements
 
 
 class Principals(NamedTuple):
@@ -60,6 +60,7 @@ def prepare(job: Job, env: Environment) -> Experiment:
     every = saved.runs if saved else all_runs(options, job.config.hyper_params)
     part = own_part(options)
     runs = own_runs(every, part)
+    check_games(env, runs)
     recorded = _recorded(job, every, part, lanes=assign_runs(len(runs), options.lanes).lanes)
     if saved:
         rows = np.array([every.index(run) for run in runs])
@@ -80,12 +81,12 @@ def check_validation(job: Job, env: Environment) -> None:
     """Refuses a job that asks for validation of a game that cannot be validated.
 
     Raises:
-      ValueError: see `black_boxes.check_can_validate`.
+      ValueError: see `requirements.check_can_validate`.
     """
     if not (job.options.validate or job.options.principal):
         return
     try:
-        black_boxes.check_can_validate(env)
+        requirements.check_can_validate(env)
     except ValueError as error:
         raise ValueError(f"--validate and --principal: {error}") from error
 
