@@ -36,6 +36,7 @@ from jaxparl.experiment.options import (
 from jaxparl.experiment.run import run
 from jaxparl.experiment.stage import StoppedError
 from jaxparl.training.plan import plan
+from jaxparl.training.sweep import check_games
 
 _BAD_INPUT = 2
 _FAILED = 1
@@ -317,6 +318,7 @@ def _plan(arguments: Sequence[str]) -> None:
         check_validation(job, env)
         check_lanes(job.options.lanes, len(runs))
         announce_part(part)
+        check_games(env, runs)
     console.plan(plan(job.config, env, runs, job.options.lanes, job.options.validate))
 
 

@@ -11,7 +11,6 @@ Where a game can be solved exactly, `exact` says how: an `ExactTable` for one ag
 
 from __future__ import annotations
 
-import abc
 import functools
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +19,10 @@ from flax import struct
 from gymnax.environments import environment, spaces
 from jax.typing import ArrayLike
 
-from jaxparl.types import PlayValue, TabularGame
+from jaxparl.exact import EnumeratedStates as EnumeratedStates
+from jaxparl.exact import ExactSolutions as ExactSolutions
+from jaxparl.exact import ExactTable as ExactTable
+from jaxparl.types import TabularGame
 
 TState = TypeVar("TState", bound=Any)
 TParams = TypeVar("TParams", bound="GameParams")
@@ -67,77 +69,6 @@ class Resolution(Generic[TState]):
     agent_reward: jax.Array
     principal_reward: jax.Array
     terminated: jax.Array
-
-
-class EnumeratedStates(abc.ABC, Generic[TState]):
-    """The states of an environment that are few enough to be listed.
-
-    Subclasses are frozen dataclasses: equal ones share compiled functions.
-    """
-
-    @property
-    @abc.abstractmethod
-    def num_states(self) -> int:
-        """S."""
-
-    @abc.abstractmethod
-    def states(self) -> TState:
-        """All states, with a leading axis `S`."""
-
-
-class ExactTable(EnumeratedStates[TState], Generic[TState, TParams]):
-    """An environment of one agent, written out as a table. Episodes start in state 0."""
-
-    @property
-    @abc.abstractmethod
-    def horizon(self) -> int:
-        """T, the number of decisions after which every episode has ended."""
-
-    @abc.abstractmethod
-    def table(self, env_params: TParams) -> TabularGame:
-        """The game, state by state in the order of `states`."""
-
-
-class ExactSolutions(EnumeratedStates[TState], Generic[TState, TParams]):
-    """Exact solutions of an environment of several agents with observed actions.
-
-    Values are expectations over an episode, undiscounted. Every method may be called inside
-    `jit` and `vmap`.
-    """
-
-    @abc.abstractmethod
-    def state_index(self, env_state: TState) -> jax.Array:
-        """`[]` int32, the position of a state in `states`."""
-
-    @abc.abstractmethod
-    def optimal_welfare(self, env_params: TParams) -> jax.Array:
-        """`[]`, the largest social welfare that all agents together can expect."""
-
-    @abc.abstractmethod
-    def selfish_play(self, env_params: TParams) -> PlayValue:
-        """What an episode brings without a principal: each agent maximises its own rewards."""
-
-    @abc.abstractmethod
-    def equilibrium(
-        self, env_params: TParams, alpha: ArrayLike = 0.1, gamma: ArrayLike = 1.0
-    ) -> PlayValue:
-        """What an episode brings in the subgame-perfect equilibrium of the paper's objective.
-
-        `alpha` `[]` is the principal's cost of a unit of payment, in units of welfare. All decide
-        by sums discounted by `gamma` `[]`.
-        """
-
-    @abc.abstractmethod
-    def play_values(
-        self, env_params: TParams, actions: jax.Array, payments: jax.Array
-    ) -> PlayValue:
-        """What an episode brings if all play `actions` `[S, N]`, paid `payments` `[S, N]`."""
-
-    @abc.abstractmethod
-    def best_responses(
-        self, env_params: TParams, actions: jax.Array, payments: jax.Array
-    ) -> jax.Array:
-        """`[N]`, the most each gets, paid `payments` `[S, N, A]`, if the others play `actions`."""
 
 
 class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
@@ -239,6 +170,22 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     def horizon(self) -> int:
         """T, the decisions of an episode of this table; NotImplementedError where there is none."""
         return self.exact_table.horizon
+
+    def start_probs(self, params: TParams) -> jax.Array:
+        """`[S]`, how likely an episode starts in each state of the table.
+
+        What the table says, or, where it says nothing, 1 where `initial_state` is.
+        """
+        declared = self.exact_table.start_probs(params)
+        if declared is not None:
+            return declared
+        first = self.initial_state(jax.random.key(0), params)
+
+        def is_first(state: TState) -> jax.Array:
+            same = jax.tree.map(lambda leaf, other: (leaf == other).all(), state, first)
+            return jax.numpy.stack(jax.tree.leaves(same)).all()
+
+        return jax.vmap(is_first)(self.exact_table.states()).astype(float)  # over S
 
     @property
     def exact_table(self) -> ExactTable[TState, TParams]:

@@ -139,11 +139,13 @@ def test_a_recorded_episode_is_one_of_the_game_and_a_frame_per_step(tmp_path):
 
     def decide(env_state):
         # The first agent is asked to go right, and does; the second goes left instead, unpaid.
-        return jnp.array([0, 2]), jnp.array([0, 1]), jnp.array([0.25, 0.0])
+        payments = jnp.array([[0.25, 0.0, 0.0, 0.0], [0.0, 0.0, 0.5, 0.0]])
+        return jnp.array([0, 2]), jnp.array([0, 1]), payments
 
     problem = Problem(Config(), env, params, HyperParams())
     steps = record_episode(problem, decide, jax.random.key(0), 5)
     assert steps.reward.shape == (5, 2)
+    np.testing.assert_array_equal(steps.payment, [[0.25, 0.0]] * 5)
     np.testing.assert_array_equal(steps.env_state.time, np.arange(5))
     right, left = (env.torus.move(steps.env_state.agents[:-1, agent], agent) for agent in (0, 1))
     np.testing.assert_array_equal(steps.env_state.agents[1:], np.stack([right, left], axis=1))
@@ -160,7 +162,8 @@ def test_an_episode_in_which_nobody_earns_anything_is_drawn_without_a_warning(tm
     env, params = make("coin_game", grid_size=2, max_steps_in_episode=2)
     still = jnp.zeros(2, jnp.int32)
     problem = Problem(Config(), env, params, HyperParams())
-    steps = record_episode(problem, lambda _: (still, still, 0.0 * still), jax.random.key(0), 2)
+    nothing = jnp.zeros((2, env.num_outcomes))
+    steps = record_episode(problem, lambda _: (still, still, nothing), jax.random.key(0), 2)
     figures.episode(tmp_path / "episode.gif", env, steps._replace(reward=0.0 * steps.reward))
 
 

@@ -76,7 +76,8 @@ def sampled(keys):
     def decide(follows, env_state):
         asked = recommended(COIN_ENV, facing, env_state)
         action = jnp.where(follows, asked, partly_follow(env_state, asked))
-        return asked, action, paid(COIN_ENV, facing, env_state, asked, action)
+        payment = paid(COIN_ENV, facing, env_state, asked, action)
+        return asked, action, payment[:, None] * jax.nn.one_hot(action, 4)
 
     @jax.jit
     def play(follows):

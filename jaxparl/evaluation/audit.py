@@ -90,9 +90,9 @@ class Audit:
 def audit(problem: Problem, offered: Offer) -> Audit:
     """Computes what offers in every state, `[S, N]`, are worth, by dynamic programming."""
     exact, env_params = problem.env.exact_solutions, problem.env_params
-    action = offered.recommendation
+    action, paid = offered.recommendation, payments_for_following(problem.env, offered)
     return Audit(
-        values=exact.play_values(env_params, action, payments_for_following(offered)),
+        values=exact.play_values(env_params, action, paid),
         best_responses=exact.best_responses(env_params, action, offered.contract.payments),
     )
 

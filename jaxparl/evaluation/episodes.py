@@ -24,6 +24,7 @@ class EpisodeMetrics:
     """One evaluation of one run of a game without exact solutions, `[]` each.
 
     Means over undiscounted episodes in which all follow the recommendations of the target weights.
+    They are NaN where an episode does not end, see `rollouts.LONGEST_EPISODE`.
 
     Attributes:
       principal_utility: the principal's rewards, net of payments.
@@ -47,10 +48,15 @@ def evaluate(learner: Learner, state: RunState, losses: Losses) -> EpisodeMetric
     keys = jax.random.split(jax.random.fold_in(state.key, _EPISODES_STREAM), NUM_EPISODES)
     play = jax.vmap(partial(play_episode, learner, target_weights(state)))  # over episodes
     episodes = play(keys)
-    payment = jnp.mean(jnp.sum(episodes.payment, axis=-1))
+
+    def mean(by_agent: jax.Array) -> jax.Array:
+        total = jnp.mean(jnp.sum(by_agent, axis=-1))
+        return jnp.where(jnp.all(episodes.is_over), total, jnp.nan)
+
+    payment = mean(episodes.payment)
     return EpisodeMetrics(
-        principal_utility=jnp.mean(jnp.sum(episodes.principal_reward, axis=-1)) - payment,
-        welfare=jnp.mean(jnp.sum(episodes.agent_reward, axis=-1)),
+        principal_utility=mean(episodes.principal_reward) - payment,
+        welfare=mean(episodes.agent_reward),
         payment=payment,
         agent_loss=losses.agent,
         principal_loss=losses.principal,

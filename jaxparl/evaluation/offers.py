@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxparl.environment import Environment
-from jaxparl.learning.learner import Learner, offer
+from jaxparl.learning.learner import Learner, offer, standing_contracts
 from jaxparl.learning.state import Weights
 from jaxparl.types import Offer, PyTree
 
@@ -55,16 +55,23 @@ def follow_sets(num_agents: int) -> np.ndarray:
 def standing_offer(learner: Learner, weights: Weights, env_state: PyTree) -> Offer:
     """What a trained principal offers in one state, whatever the other agents do.
 
-    Each agent is paid the largest of its contracts over all f_{-i}. Following is then worthwhile no
-    matter who else follows (section 5.2 of the paper asks for dominant strategies).
+    Following is worthwhile no matter who else follows (section 5.2 of the paper asks for dominant
+    strategies). Where actions are observed, each agent is paid the largest of its contracts over
+    all f_{-i}. Where they are hidden that would be no contract for the action, as payments for
+    other outcomes rise too; then it is the least contract that all f_{-i} allow.
     """
-    sets = follow_sets(learner.problem.env.num_agents)
+    env = learner.problem.env
+    sets = follow_sets(env.num_agents)
     # Sets that leave out an even number of agents: these show each agent every f_{-i} once.
-    sets = sets[(~sets).sum(axis=1) % 2 == 0]
-    offered = jax.vmap(partial(offer, learner, weights, env_state))(jnp.asarray(sets))  # over M
-    most = jax.tree.map(lambda leaf: jnp.max(leaf, axis=0), offered.contract)
+    sets = jnp.asarray(sets[(~sets).sum(axis=1) % 2 == 0])
+    offered = jax.vmap(partial(offer, learner, weights, env_state))(sets)  # over M
     all_follow = jax.tree.map(lambda leaf: leaf[-1], offered)
-    return dataclasses.replace(all_follow, contract=most)
+    if env.observed_actions or len(sets) == 1:
+        contract = jax.tree.map(lambda leaf: jnp.max(leaf, axis=0), offered.contract)
+    else:
+        asked = all_follow.recommendation
+        contract = standing_contracts(learner, weights, env_state, asked, sets)
+    return dataclasses.replace(all_follow, contract=contract)
 
 
 def learned_offers(learner: Learner, weights: Weights) -> Offer:
@@ -72,18 +79,26 @@ def learned_offers(learner: Learner, weights: Weights) -> Offer:
     return in_every_state(learner.problem.env, partial(standing_offer, learner, weights))
 
 
-def payments_for_following(offered: Offer) -> jax.Array:
+def payments_for_following(env: Environment, offered: Offer) -> jax.Array:
     """The payments for following the recommendations, `[..., N]`, where actions are observed.
 
     Args:
+      env: whose actions are observed.
       offered: with any leading axes; its contracts pay for actions, `[..., N, A]`.
 
+    Raises:
+      ValueError: actions are hidden. Then a payment depends on the outcome that is drawn.
+
     Examples:
+      >>> from jaxparl.envs import make
       >>> from jaxparl.types import Contract
       >>> nothing = jnp.zeros(1)
       >>> contract = Contract(jnp.array([[0.0, 0.5, 0.0]]), nothing, nothing == 0)
-      >>> print(payments_for_following(Offer(jnp.array([1]), contract, None, nothing, nothing)))
+      >>> offered = Offer(jnp.array([1]), contract, None, nothing, nothing)
+      >>> print(payments_for_following(make("coin_game")[0], offered))
       [0.5]
     """
+    if not env.observed_actions:
+        raise ValueError(f"{env.name} hides its actions: payments are for outcomes, not for them")
     asked = offered.recommendation[..., None]
     return jnp.take_along_axis(offered.contract.payments, asked, axis=-1)[..., 0]

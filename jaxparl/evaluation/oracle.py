@@ -29,7 +29,7 @@ class OracleExact:
 
     Attributes:
       recommendation: `[S]`, the recommended action in each state.
-      principal_utility: `[]`, from the start of the game, net of payments.
+      principal_utility: `[]`, from where episodes start, net of payments.
       agent_utility: `[]`, payments included.
     """
 
@@ -74,9 +74,14 @@ def solve(problem: Problem) -> OracleExact:
     states = env.exact_table.states()
     return OracleExact(
         recommendation=solution.action[states.time, jnp.arange(states.time.shape[0])],
-        principal_utility=solution.principal_value[0, 0],
-        agent_utility=solution.agent_value[0, 0],
+        principal_utility=at_start(problem, solution.principal_value),
+        agent_utility=at_start(problem, solution.agent_value),
     )
+
+
+def at_start(problem: Problem, value: jax.Array) -> jax.Array:
+    """What a value `[T, S]` is where episodes start, `[]`: at the first step, in expectation."""
+    return jnp.sum(problem.env.start_probs(problem.env_params) * value[0])
 
 
 def respond(problem: Problem, offered: Offer) -> Equilibrium:
@@ -103,12 +108,12 @@ def evaluate(
     states = learner.problem.env.exact_table.states()
     recommendation = offered.recommendation[:, 0]
     done = response.action[states.time, jnp.arange(recommendation.shape[0])]
-    utility = response.principal_value[0, 0]
+    utility = at_start(learner.problem, response.principal_value)
     return OracleMetrics(
         principal_utility=utility,
         equilibrium_principal_utility=exact.principal_utility,
         utility_ratio=utility / exact.principal_utility,
-        agent_utility=response.agent_value[0, 0],
+        agent_utility=at_start(learner.problem, response.agent_value),
         equilibrium_agent_utility=exact.agent_utility,
         recommendation_accuracy=jnp.mean(recommendation == exact.recommendation),
         obedience=jnp.mean(done == recommendation),

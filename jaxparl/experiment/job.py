@@ -20,8 +20,8 @@ from jaxparl.experiment.slurm import Part
 from jaxparl.learning.state import Weights
 from jaxparl.training.devices import assign_runs
 from jaxparl.training.runs import RunId, describe, run_of
-from jaxparl.training.sweep import select_run
-from jaxparl.validation import black_boxes
+from jaxparl.training.sweep import check_games, select_run
+from jaxparl.validation import black_boxes, requirements
 
 
 class Principals(NamedTuple):
@@ -70,6 +70,7 @@ def prepare(job: Job, env: Environment) -> Experiment:
     part = own_part(options)
     runs = own_runs(every, part)
     check_lanes(options.lanes, len(runs))
+    check_games(env, runs)
     largest = math.ceil(len(every) / part.count) if part else len(every)
     lanes = assign_runs(largest, options.lanes).lanes
     recorded = _recorded(job, every, part, lanes=lanes)
@@ -119,12 +120,12 @@ def check_validation(job: Job, env: Environment) -> None:
     """Refuses a job that asks for validation of a game that cannot be validated.
 
     Raises:
-      ValueError: see `black_boxes.check_can_validate`.
+      ValueError: see `requirements.check_can_validate`.
     """
     if not (job.options.validate or job.options.principal):
         return
     try:
-        black_boxes.check_can_validate(env)
+        requirements.check_can_validate(env)
     except ValueError as error:
         if job.options.principal:
             raise ValueError(f"--principal: {error}") from error

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 
-from jaxparl.evaluation.rollouts import Decide, record_episode
+from jaxparl.evaluation.rollouts import Decide, play_back
 from jaxparl.experiment import console
 from jaxparl.experiment.processes import by_first
 from jaxparl.experiment.results import StageResult
@@ -74,8 +74,7 @@ def _draw_episode(path: Path, playback: Playback) -> None:
 
     problem, decide = playback
     length = min(int(problem.env_params.max_steps_in_episode), _MOST_FRAMES)
-    record = jax.jit(lambda key: record_episode(problem, decide, key, length))
-    steps = record(jax.random.key(_EPISODE_SEED, impl=KEY_IMPL))
+    steps = play_back(problem, decide, jax.random.key(_EPISODE_SEED, impl=KEY_IMPL), length)
     with atomic(path) as target:
         figures.episode(target, problem.env, steps)
 

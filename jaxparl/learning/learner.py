@@ -14,7 +14,7 @@ from jaxparl.learning.outcome_model import OUTCOME_MODELS, OutcomeModel
 from jaxparl.learning.principal import Principal, make_principal
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState, Weights
-from jaxparl.types import Offer, PyTree
+from jaxparl.types import Contract, Offer, PyTree
 
 
 class Learner(NamedTuple):
@@ -95,3 +95,21 @@ def offer(learner: Learner, weights: Weights, env_state: PyTree, follows: jax.Ar
         q_truncated(weights.agent, follows),
         probs,
     )
+
+
+def standing_contracts(
+    learner: Learner, weights: Weights, env_state: PyTree, action: jax.Array, sets: jax.Array
+) -> Contract:
+    """The least contracts for actions `[N]` that are worthwhile under all `sets` `[M, N]` at once.
+
+    A set says who follows, as `follows` in `offer`.
+    """
+    observation = learner.problem.observe(env_state)
+    probs = learner.outcome_model.probs(weights.outcome_model, env_state, observation)
+
+    def q_truncated(follows: jax.Array) -> jax.Array:
+        return learner.agent.q_values(weights.agent, observation, others_follow(follows), probs)
+
+    return learner.principal.standing_contracts(
+        jax.vmap(q_truncated)(sets), probs, action
+    )  # over M

@@ -60,6 +60,21 @@ class Principal(NamedTuple):
         outputs = jnp.asarray(self.network.apply(params, observation))
         return jax.vmap(self._offer_one)(outputs, q_expected, q_truncated, outcome_probs)  # over N
 
+    def standing_contracts(
+        self, q_truncated: jax.Array, outcome_probs: jax.Array, action: jax.Array
+    ) -> Contract:
+        """One contract for each agent's `action` `[N]` that implements it under M Q-values at once.
+
+        Every Q-value `[M, N, A]` asks for the same lifts of the expected payment, by amounts of its
+        own. So all programs together are one, which asks for the largest amounts.
+        """
+
+        def largest_gaps(q: jax.Array, action: jax.Array) -> jax.Array:
+            return jnp.max(q - q[:, action, None], axis=0)
+
+        gaps = jax.vmap(largest_gaps, in_axes=(1, 0))(q_truncated, action)  # over N
+        return jax.vmap(self._contract)(gaps, outcome_probs, action)  # over N
+
     def update(
         self,
         state: TrainState,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +23,15 @@ from jaxparl.training.runs import RunId, ValidationRun, env_params_of, hyper_par
 from jaxparl.training.sweep import (
     CompiledRuns,
     Contexts,
+    check_games,
     compile_runs,
     draw_env_params,
     select_run,
 )
 from jaxparl.training.task import validation_task
 from jaxparl.validation import schemes
-from jaxparl.validation.black_boxes import check_can_validate, check_principal
+from jaxparl.validation.black_boxes import check_principal
+from jaxparl.validation.requirements import check_can_validate
 from jaxparl.validation.terms import Terms, make_terms
 
 #: What a nudge is worth, as a share of the welfare that the principal reaches; the paper's.
@@ -76,6 +79,7 @@ def compile_validation(
         `validation.black_boxes`.
     """
     check_can_validate(env)
+    check_games(env, runs)
     check_principal(config, env, jax.tree.map(lambda leaf: leaf[0], weights))
 
     def prepare(
@@ -95,6 +99,12 @@ def compile_validation(
         # over K, one after the other: the tables of a large game are large.
         return jax.lax.map(partial(make_terms, problem, principal), scheme)
 
+    def exact(terms: Terms) -> dict[str, Any]:
+        """Best responses are not among them: where nothing is offered they are NaN."""
+        reference = terms.reference
+        names = ("optimal_welfare", "equilibrium_payment_share")
+        return {name: getattr(reference, name) for name in names}
+
     names = validation_runs(runs)
     game_ids = np.array([run.game_id for run in runs], np.int32)
     hyper_params = hyper_params_of(config.hyper_params, runs)
@@ -104,7 +114,7 @@ def compile_validation(
     return compile_runs(
         config,
         partial(validation_task, config, env),
-        Contexts(prepare, arguments, rows=np.arange(len(names))),
+        Contexts(prepare, exact, arguments, rows=np.arange(len(names))),
         runs=names,
         keys=(_VALIDATION_ROOT, numbers),
         lanes=lanes,

@@ -106,7 +106,7 @@ def plan(
       validate: whether the principals are to be validated.
 
     Raises:
-      ValueError: the game cannot be validated, see `validation.black_boxes.check_can_validate`.
+      ValueError: the game cannot be validated, see `validation.requirements.check_can_validate`.
     """
 
     def training(config: Config, runs: Sequence[RunId]) -> CompiledRuns:

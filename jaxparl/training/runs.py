@@ -116,8 +116,13 @@ def env_params_of(runs: Sequence[RunId]) -> dict[str, np.ndarray]:
       >>> env_params_of(grid([0], [0], {"nudge": [0.0], "discount": [0.75, 0.5]}))
       {'discount': array([0.75, 0.5 ], dtype=float32)}
     """
-    names = [name for name, _ in runs[0].own if name not in HYPER_PARAMS]
-    return {name: np.array([dict(run.own)[name] for run in runs], np.float32) for name in names}
+    each = [own_env_params(run) for run in runs]
+    return {name: np.array([own[name] for own in each]) for name in each[0]}
+
+
+def own_env_params(run: RunId) -> dict[str, np.float32]:
+    """The params of its game that one run has of its own, in float32."""
+    return {name: np.float32(value) for name, value in run.own if name not in HYPER_PARAMS}
 
 
 def describe(run: AnyRun) -> str:

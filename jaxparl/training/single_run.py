@@ -10,14 +10,16 @@ from flax import struct
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation import Metrics
+from jaxparl.evaluation.checks import check_game
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState, Weights
 from jaxparl.training.task import run_task, solve_context, training_task, validation_task
 from jaxparl.types import PyTree
 from jaxparl.validation import schemes
-from jaxparl.validation.black_boxes import check_can_validate, check_principal
+from jaxparl.validation.black_boxes import check_principal
 from jaxparl.validation.metrics import ValidationMetrics
+from jaxparl.validation.requirements import check_can_validate
 from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import make_terms
 
@@ -72,6 +74,10 @@ def make_train(
       env: the game.
       env_params: its params; every run plays this game.
 
+    Raises:
+      ValueError: the game's exact solution is not of the game that is played, or its episodes do
+        not end; see `evaluation.checks`.
+
     Examples:
       >>> from jaxparl.envs import make
       >>> env, env_params = make("game_tree", depth=2)
@@ -81,6 +87,7 @@ def make_train(
       >>> result.metrics.utility_ratio.shape  # one per evaluation
       (2,)
     """
+    check_game(env, env_params)
 
     def train(key: jax.Array, hyper_params: HyperParams = config.hyper_params) -> TrainResult:
         context = solve_context(config, env, env_params, hyper_params)
@@ -104,8 +111,8 @@ def make_validate(
       env_params: its params; every run plays this game.
 
     Raises:
-      ValueError: the game has one agent, hidden actions or no exact solutions; or, by `validate`,
-        the weights are of another game.
+      ValueError: the game cannot be validated, or its exact solutions are not of the game that is
+        played; or, by `validate`, the weights are of another game.
 
     Examples:
       >>> from jaxparl.envs import make
@@ -127,6 +134,7 @@ def make_validate(
       (1,)
     """
     check_can_validate(env)
+    check_game(env, env_params)
 
     def validate(
         key: jax.Array, weights: Weights, hyper_params: HyperParams, scheme: Scheme

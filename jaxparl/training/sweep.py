@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
@@ -23,9 +23,10 @@ from jax.typing import ArrayLike
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
+from jaxparl.evaluation.checks import check_finite, check_game
 from jaxparl.training.devices import DeviceLayout, assign_runs, fetch, rows_of
 from jaxparl.training.programs import RUNS_ONCE, IntervalProgram, compile_interval
-from jaxparl.training.runs import AnyRun, RunId, env_params_of, hyper_params_of
+from jaxparl.training.runs import AnyRun, RunId, env_params_of, hyper_params_of, own_env_params
 from jaxparl.training.task import Task, TrainingContext, solve_context, training_task
 from jaxparl.types import KEY_IMPL, PyTree
 
@@ -51,11 +52,13 @@ class Contexts(NamedTuple):
 
     Attributes:
       prepare: `(*arguments) -> contexts [K, ...]`, compiled once.
-      arguments: those of each call of `prepare`.
+      exact: `contexts ->` the exact values among them, by name, which must be finite.
+      arguments: those of each call of `prepare`; the first one is the number of a game.
       rows: `[R]`, the place of each run's context among those of all calls.
     """
 
     prepare: Callable[..., PyTree]
+    exact: Callable[[PyTree], Mapping[str, Any]]
     arguments: Sequence[tuple[Any, ...]]
     rows: np.ndarray
 
@@ -104,6 +107,27 @@ def draw_env_params(
     """The params of game number `game_id`, `[]`, with the values that a run has of its `own`."""
     root = jax.random.key(_GAME_ROOT, impl=KEY_IMPL)
     return env.sample_params(jax.random.fold_in(root, game_id)).replace(**own)
+
+
+def check_games(env: Environment, runs: Iterable[RunId]) -> None:
+    """Checks every game that runs draw, see `evaluation.checks.check_game`.
+
+    Raises:
+      ValueError: one of them is wrong; the message has its number.
+    """
+    checked = set()
+    games = dict.fromkeys((run.game_id, tuple(own_env_params(run).items())) for run in runs)
+    for game_id, own in games:
+        env_params = draw_env_params(env, game_id, dict(own))
+        # Of a game without random params there is but one.
+        content = tuple(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(env_params))
+        if content in checked:
+            continue
+        checked.add(content)
+        try:
+            check_game(env, env_params)
+        except ValueError as error:
+            raise ValueError(f"game {game_id} of {error}") from error
 
 
 def run_key(root: int, game_id: ArrayLike, seed: ArrayLike) -> jax.Array:
@@ -185,9 +209,15 @@ def _start(
     prepare: Callable[..., PyTree],
     init: Callable[..., Run],
 ) -> Run:
-    """All runs before the first iteration."""
+    """All runs before the first iteration.
+
+    Raises:
+      FloatingPointError: a game has exact values that are not finite.
+    """
     # As NumPy arrays, which every process can lay out over the devices of all.
     found = [jax.device_get(prepare(*arguments)) for arguments in contexts.arguments]
+    for each, (game_id, *_) in zip(found, contexts.arguments, strict=True):
+        check_finite(contexts.exact(each), f"game {game_id}")
     context = jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
     return init(select_run(context, contexts.rows[layout.rows]), numbers[layout.rows])
 
@@ -204,14 +234,19 @@ def compile_training(
       lanes: see `assign_runs`.
 
     Raises:
-      ValueError: a run's own hyper-parameter is out of its range.
+      ValueError: a run's own hyper-parameter is out of its range, or a game is wrong, see
+        `check_games`.
     """
+    check_games(env, runs)
 
     def prepare(
         game_id: jax.Array, own: dict[str, jax.Array], hyper_params: HyperParams
     ) -> TrainingContext:
         context = solve_context(config, env, draw_env_params(env, game_id, own), hyper_params)
         return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], context)
+
+    def exact(context: TrainingContext) -> dict[str, Any]:
+        return {} if context.exact == () else vars(context.exact)
 
     numbers = np.array([(run.game_id, run.seed) for run in runs], np.int32)
     given = (numbers[:, 0], env_params_of(runs), hyper_params_of(config.hyper_params, runs))
@@ -224,7 +259,7 @@ def compile_training(
     return compile_runs(
         config,
         partial(training_task, config, env),
-        Contexts(prepare, arguments, rows),
+        Contexts(prepare, exact, arguments, rows),
         runs=runs,
         keys=(_TRAINING_ROOT, numbers),
         lanes=lanes,

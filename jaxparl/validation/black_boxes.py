@@ -29,6 +29,7 @@ from jaxparl.learning.state import Weights, target_weights
 from jaxparl.types import KEY_IMPL, PyTree, TrainState, Transition
 from jaxparl.validation import metrics, schemes
 from jaxparl.validation.metrics import ValidationMetrics
+from jaxparl.validation.requirements import check_kind
 from jaxparl.validation.terms import Terms, paid, recommended
 
 
@@ -64,27 +65,6 @@ class ValidationState:
     actor: ActorState
 
 
-def check_can_validate(env: Environment) -> None:
-    """Checks that an environment has several agents, observed actions and exact solutions.
-
-    Raises:
-      ValueError: one of these is missing.
-
-    Examples:
-      >>> from jaxparl.envs import make
-      >>> check_can_validate(make("coin_game", grid_size=3)[0])
-      >>> check_can_validate(make("coin_game", num_agents=3)[0])  # doctest: +ELLIPSIS
-      Traceback (most recent call last):
-      ...
-      ValueError: validation needs several agents, ... which CoinGame does not have
-    """
-    if env.num_agents == 1 or not env.observed_actions or env.exact is None:
-        raise ValueError(
-            "validation needs several agents, observed actions and exact solutions, which "
-            f"{env.name} does not have"
-        )
-
-
 def check_principal(config: Config, env: Environment, weights: Weights) -> None:
     """Checks that weights are those of a principal of this environment with this config.
 
@@ -118,9 +98,9 @@ def make_black_boxes(config: Config, env: Environment, terms: Terms) -> BlackBox
       terms: what they face.
 
     Raises:
-      ValueError: the game cannot be validated, see `check_can_validate`.
+      ValueError: the game cannot be validated, see `check_kind`.
     """
-    check_can_validate(env)
+    check_kind(env)
     exploration = terms.hyper_params.validation_epsilon
     problem = Problem(
         config=dataclasses.replace(config, critic="per_action"),
@@ -244,7 +224,10 @@ def decide(black_boxes: BlackBoxes, params: PyTree) -> Decide:
     def decided(env_state: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
         recommendation = recommended(env, terms, env_state)
         action = own_policy(env_state, recommendation)
-        return recommendation, action, paid(env, terms, env_state, recommendation, action)
+        payment = paid(env, terms, env_state, recommendation, action)
+        # Actions are observed: the outcome is the action.
+        payments = payment[:, None] * jax.nn.one_hot(action, env.num_outcomes)
+        return recommendation, action, payments
 
     return decided
 

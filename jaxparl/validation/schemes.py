@@ -55,7 +55,7 @@ def freeze(learner: Learner, weights: Weights) -> FrozenPrincipal:
     offered = learned_offers(learner, weights)
     return FrozenPrincipal(
         recommendation=offered.recommendation.astype(jnp.int8),
-        payment=payments_for_following(offered),
+        payment=payments_for_following(learner.problem.env, offered),
     )
 
 

@@ -1,0 +1,226 @@
+"""Whether the exact side of a game is that of the game: found out before anything is trained.
+
+What is compared with the exact values would otherwise look right, and be of another game.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from jaxparl.environment import Environment, ExactSolutions, ExactTable, GameParams
+from jaxparl.evaluation import table_checks
+from jaxparl.evaluation.rollouts import LONGEST_EPISODE
+from jaxparl.evaluation.table_facts import NUM_STARTS, QUICK_TO_COMPILE, random_numbers
+from jaxparl.types import PyTree
+
+# Of the states of several agents, how many are looked at.
+_MOST_STATES = 512
+# Steps of random play that should come to an end, and how many plays there are.
+_RANDOM_STEPS, _RANDOM_PLAYS = 4_096, 4
+
+
+def check_game(env: Environment, env_params: GameParams) -> None:
+    """Checks that a game is solved as it is played, and that its episodes end.
+
+    Params that are traced have no values, and pass.
+
+    Raises:
+      ValueError: in one line, the first thing that is wrong.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> env, env_params = make("game_tree", depth=3)
+      >>> check_game(env, env_params)
+      >>> check_game(env, env_params.replace(max_steps_in_episode=2))  # doctest: +ELLIPSIS
+      Traceback (most recent call last):
+      ...
+      ValueError: GameTree: its episodes are cut off after 2 steps (max_steps_in_episode), but ...
+    """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(env_params)):
+        return
+    # Also where whatever is compiled is traced: the params are known.
+    with jax.ensure_compile_time_eval():
+        complaint = next(_complaints(env, env_params), None)
+    if complaint:
+        raise ValueError(f"{env.name}: {complaint}")
+
+
+def check_finite(values: Mapping[str, Any], title: str) -> None:
+    """Checks that exact values, by name, are numbers.
+
+    Raises:
+      FloatingPointError: one of them is not; `title` says of what they are.
+
+    Examples:
+      >>> check_finite({"optimal_welfare": 4.0}, "game 3")
+      >>> check_finite({"optimal_welfare": np.inf}, "game 3")
+      Traceback (most recent call last):
+      ...
+      FloatingPointError: the exact optimal_welfare of game 3 is inf
+    """
+    for name, value in values.items():
+        numbers = np.asarray(value)
+        if not np.isfinite(numbers).all():
+            wrong = numbers[~np.isfinite(numbers)].ravel()[0]
+            raise FloatingPointError(f"the exact {name} of {title} is {wrong}")
+
+
+def _complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
+    exact = env.exact
+    if exact is None:
+        yield from _endings(env, env_params)
+    elif env.num_agents == 1:
+        if isinstance(exact, ExactTable):
+            yield from table_checks.complaints(env, env_params)
+        else:
+            yield f"it has one agent: its exact side must be an ExactTable, not {_kind(exact)}"
+    elif not isinstance(exact, ExactSolutions):
+        yield (
+            f"it has {env.num_agents} agents: its exact side must be ExactSolutions, not "
+            f"{_kind(exact)}"
+        )
+    elif not env.observed_actions:
+        yield (
+            "it has several agents and hides their actions, which cannot be solved exactly: its "
+            "exact side must be None"
+        )
+    else:
+        yield from _endings(env, env_params)
+        yield from _solutions(env, env_params)
+
+
+def _kind(exact: object) -> str:
+    return type(exact).__name__
+
+
+# --- Episodes that end ------------------------------------------------------------------------
+
+
+def _endings(env: Environment, env_params: GameParams) -> Iterator[str]:
+    limit = int(env_params.max_steps_in_episode)
+    if limit < 1:
+        yield f"its time limit (max_steps_in_episode) must be at least 1, not {limit}"
+    elif limit > LONGEST_EPISODE and not may_end(env, env_params):
+        yield (
+            f"it has no time limit, and nothing ended in {_RANDOM_STEPS:,} random steps: give its "
+            f"params a max_steps_in_episode of at most {LONGEST_EPISODE:,}"
+        )
+
+
+def may_end(env: Environment, env_params: GameParams) -> bool:
+    """Whether the game ends by its own rules in random play, before its time limit."""
+    numbers = random_numbers(_RANDOM_PLAYS), random_numbers(_RANDOM_STEPS)
+    return bool(_any_end(env, env_params, *numbers))
+
+
+@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+def _any_end(
+    env: Environment, env_params: GameParams, starts: jax.Array, steps: jax.Array
+) -> jax.Array:
+    states = jax.vmap(lambda key: env.initial_state(key, env_params))(  # over plays
+        jax.random.wrap_key_data(starts)
+    )
+
+    def step(key: jax.Array, state: PyTree):
+        key_action, key_step = jax.random.split(key)
+        action = jax.random.randint(key_action, (env.num_agents,), 0, env.num_actions)
+        _, state, _, terminated, _, _ = env.step(key_step, state, action, env_params)
+        return state, terminated
+
+    def steps_of_all(states: PyTree, key: jax.Array):
+        return jax.vmap(step)(jax.random.split(key, _RANDOM_PLAYS), states)  # over plays
+
+    return jax.lax.scan(steps_of_all, states, jax.random.wrap_key_data(steps))[1].any()
+
+
+# --- Solutions of several agents --------------------------------------------------------------
+
+
+def _solutions(env: Environment, env_params: GameParams) -> Iterator[str]:
+    size = env.exact_solutions.num_states
+    if not isinstance(size, int) or size < 1:
+        yield f"the num_states of its solutions must be a positive int, not {size!r}"
+        return
+    wrong = next(_forms(env, env_params), None)
+    if wrong:
+        yield wrong
+        return
+    places = np.unique(np.linspace(0, size - 1, min(size, _MOST_STATES)).astype(np.int32))
+    numbers = np.split(random_numbers(2 * NUM_STARTS), 2)
+    actions = np.random.default_rng(0).integers(
+        env.num_actions, size=(NUM_STARTS, env.num_agents), dtype=np.int32
+    )
+    found = jax.device_get(_places(env, env_params, places, actions, numbers))
+    index, (seen, again, is_on), probs = found
+    for row in np.flatnonzero(index != places)[:1]:
+        yield f"the state_index of state {places[row]} is {index[row]}"
+    for step, number in np.argwhere(is_on & ~((seen >= 0) & (seen < size) & again))[:1]:
+        when = ("an episode starts in", "a first step leads to")[step]
+        yield (
+            f"{when} a state of which state_index says {seen[step, number]}, but that is another "
+            "one, or none"
+        )
+    if not (probs == np.eye(env.num_actions)).all():
+        yield "its actions are observed, but its outcome_probs are not the identity"
+
+
+def _forms(env: Environment, env_params: GameParams) -> Iterator[str]:
+    """Compares the form of the enumerated states with that of a first state."""
+    size = env.exact_solutions.num_states
+    first = jax.eval_shape(env.initial_state, jax.random.key(0), env_params)
+    states = jax.eval_shape(env.exact_solutions.states)
+    if jax.tree.structure(states) != jax.tree.structure(first):
+        yield "its enumerated states have another form than the first state of an episode"
+        return
+    for leaf, one in zip(*map(jax.tree.leaves, (states, first)), strict=True):
+        if leaf.shape != (size, *one.shape):
+            yield f"its enumerated states have the shape {leaf.shape}, not {(size, *one.shape)}"
+
+
+@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+def _places(
+    env: Environment,
+    env_params: GameParams,
+    places: jax.Array,
+    actions: jax.Array,
+    numbers: tuple[jax.Array, jax.Array],
+):
+    """What `state_index` says: of the states at `places`, of first states, and of those after them.
+
+    Returns:
+      The indices of `places`; of first states and of those that follow `actions` `[starts, N]` the
+      indices, `[2, starts]`, whether these are theirs, and whether the game is on in them; and the
+      outcome probabilities in first states.
+    """
+    exact = env.exact_solutions
+    states = exact.states()
+    index = jax.vmap(exact.state_index)
+    key_start, key_step = map(jax.random.wrap_key_data, numbers)
+
+    def play(key_start: jax.Array, key_step: jax.Array, action: jax.Array):
+        state = env.initial_state(key_start, env_params)
+        done = env.resolve(key_step, state, action, action, env_params)
+        both = jax.tree.map(lambda *leaves: jnp.stack(leaves), state, done.state)
+        is_on = jnp.stack([jnp.ones_like(done.terminated), ~done.terminated])
+        return both, is_on, env.outcome_probs(state, env_params)
+
+    played, is_on, probs = jax.vmap(play, out_axes=(1, 1, 0))(key_start, key_step, actions)
+    place = jax.vmap(index)(played)
+    there = jax.tree.map(lambda leaf: leaf[place], states)
+    # The same state may come at several times.
+    same = [
+        (leaf == other).reshape(*place.shape, -1).all(axis=-1)
+        for (path, leaf), other in zip(
+            jax.tree_util.tree_flatten_with_path(played)[0], jax.tree.leaves(there), strict=True
+        )
+        if jax.tree_util.keystr(path) != ".time"
+    ]
+    is_same = jnp.stack(same).all(axis=0)
+    return index(jax.tree.map(lambda leaf: leaf[places], states)), (place, is_same, is_on), probs

@@ -1,0 +1,165 @@
+"""What a table says and what the rules do: computed in one small program, to be compared."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxparl.environment import Environment, GameParams
+from jaxparl.types import PyTree, TabularGame
+
+# XLA-09, see docs/xla.md.
+# For a program that runs once, and briefly, compile time matters more than run time.
+QUICK_TO_COMPILE: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
+
+#: Starts of episodes that are drawn.
+NUM_STARTS = 64
+# Steps that are drawn in all, and at most from one state with one action and outcome.
+_MOST_DRAWS, _MOST_REPEATS = 2**16, 256
+
+
+class Facts(NamedTuple):
+    """What the table says, and what the rules do. Steps `[n, A, O, D]` are drawn from n states.
+
+    Attributes:
+      places: `[n]`, of those states in the table.
+      table: all of it.
+      states: those of the table, `[S]`.
+      starts: drawn first states.
+      start_probs: declared, `[S]`; None where they are not.
+      outcome_probs: `[n, 1, A, O]`.
+      times: of `states`, and of `starts`.
+      next_states: of the drawn steps.
+      next_time: likewise.
+      agent_reward: likewise.
+      principal_reward: likewise.
+      terminated: likewise.
+    """
+
+    places: np.ndarray
+    table: TabularGame
+    states: PyTree
+    starts: PyTree
+    start_probs: np.ndarray | None
+    times: tuple[np.ndarray, np.ndarray]
+    outcome_probs: np.ndarray
+    next_states: PyTree
+    next_time: np.ndarray
+    agent_reward: np.ndarray
+    principal_reward: np.ndarray
+    terminated: np.ndarray
+
+
+_OF_STEPS = ("next_states", "next_time", "agent_reward", "principal_reward", "terminated")
+
+
+def find(env: Environment, env_params: GameParams) -> Facts:
+    """Computes the facts about a game of one agent; it must not be traced."""
+    size, each = env.exact_table.num_states, env.num_actions * env.num_outcomes
+    count = min(size, max(1, _MOST_DRAWS // each))
+    places = np.unique(np.linspace(0, size - 1, count).astype(np.int32))
+    repeats = min(_MOST_REPEATS, max(1, _MOST_DRAWS // (each * len(places))))
+    shape = (len(places), env.num_actions, env.num_outcomes, repeats)
+    row, action, outcome, _ = (number.ravel() for number in np.indices(shape, np.int32))
+    numbers = random_numbers(NUM_STARTS), random_numbers(row.size)
+    steps = (places[row], action, outcome)
+    facts: Facts = jax.device_get(_find(env, env_params, places, steps, numbers))
+    leaves = jax.tree.map(
+        lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]),
+        {name: getattr(facts, name) for name in _OF_STEPS},
+    )
+    return facts._replace(**leaves)
+
+
+def select(facts: Facts, rows: np.ndarray) -> Facts:
+    """The facts about some of the n states."""
+    by_state = {name: getattr(facts, name) for name in ("places", "outcome_probs", *_OF_STEPS)}
+    return facts._replace(**jax.tree.map(lambda leaf: leaf[rows], by_state))
+
+
+def random_numbers(count: int) -> np.ndarray:
+    """The data of so many keys, `[count, ...]`, for `jax.random.wrap_key_data`.
+
+    They are drawn here, as a program that splits keys takes longer to compile than the rules.
+    """
+    data = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 2**32, (count, *data.shape), dtype=np.uint32)
+
+
+@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+def _find(
+    env: Environment,
+    env_params: GameParams,
+    places: jax.Array,
+    steps: tuple[jax.Array, ...],
+    numbers: tuple[jax.Array, jax.Array],
+) -> Facts:
+    """The facts; `steps` are places, actions and outcomes of all drawn steps, in one axis."""
+    exact = env.exact_table
+    states = exact.states()
+    key_starts, key_steps = map(jax.random.wrap_key_data, numbers)
+
+    def step(key: jax.Array, place: jax.Array, action: jax.Array, outcome: jax.Array):
+        state = jax.tree.map(lambda leaf: leaf[place], states)
+        return env.resolve(key, state, action[None], outcome[None], env_params)
+
+    def probs(place: jax.Array) -> jax.Array:
+        return env.outcome_probs(jax.tree.map(lambda leaf: leaf[place], states), env_params)
+
+    done = jax.vmap(step)(key_steps, *steps)  # over all steps
+    first = jax.vmap(lambda key: env.initial_state(key, env_params))  # over starts
+    starts = first(key_starts)
+    return Facts(
+        places=places,
+        table=exact.table(env_params),
+        states=states,
+        starts=starts,
+        start_probs=exact.start_probs(env_params),
+        times=(states.time, starts.time),
+        outcome_probs=jax.vmap(probs)(places),  # over states
+        next_states=done.state,
+        next_time=done.state.time,
+        agent_reward=done.agent_reward,
+        principal_reward=done.principal_reward,
+        terminated=done.terminated,
+    )
+
+
+def shapes(env: Environment, facts: Facts) -> Iterator[str]:
+    """Complaints about arrays that do not have the shape that the environment asks for."""
+    size, table = env.exact_table.num_states, facts.table
+    actions, outcomes = env.num_actions, env.num_outcomes
+    successors = np.shape(table.successor)[-1:]
+    expected = {
+        "agent_reward": (size, actions),
+        "principal_reward": (size, outcomes),
+        "outcome_probs": (size, actions, outcomes),
+        "successor": (size, outcomes, *successors),
+        "successor_probs": (size, outcomes, *successors),
+        "discount": (),
+    }
+    for name, shape in expected.items():
+        found = np.shape(getattr(table, name))
+        if found != shape:
+            yield f"the {name} of its table has the shape {found}, not {shape}"
+    for name, shape in (
+        ("agent_reward", (1,)),
+        ("principal_reward", (1,)),
+        ("terminated", ()),
+    ):
+        found = getattr(facts, name).shape[4:]
+        if found != shape:
+            yield f"the {name} of a step has the shape {found}, not {shape}"
+    found = facts.outcome_probs.shape[1:]
+    if found != (1, actions, outcomes):
+        yield f"its outcome_probs have the shape {found}, not {(1, actions, outcomes)}"
+    if jax.tree.structure(facts.states) != jax.tree.structure(facts.starts):
+        yield "the states of its table have another form than the first state of an episode"
+    for leaf, first in zip(*map(jax.tree.leaves, (facts.states, facts.starts)), strict=True):
+        if leaf.shape != (size, *first.shape[1:]):
+            yield f"the states of its table are {leaf.shape}, not {(size, *first.shape[1:])}"
