@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         startup.start(arguments)
     except (ValueError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # nobody reads it
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ValueError) else 1)
     # Not earlier: gymnax creates arrays when it is imported, and the first array fixes the devices.
     from jaxparl import cli

@@ -35,6 +35,7 @@ from jaxparl.experiment.options import (
 )
 from jaxparl.experiment.run import run
 from jaxparl.experiment.stage import StoppedError
+from jaxparl.experiment.streams import unbreakable
 from jaxparl.training.plan import plan
 from jaxparl.training.sweep import check_games
 
@@ -121,7 +122,11 @@ def main(argv: Sequence[str] | None = None) -> None:
       SystemExit: with code 0 after help; with code 2 and one line for bad input, nothing written;
         with code 1 and one line for what fails later; with 128 + N after signal N.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with unbreakable():
+        _run_command(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run_command(arguments: Sequence[str]) -> None:
     command, rest = _first_pass(arguments)
     if isinstance(command, _Merge):
         _merge(rest)

@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from jaxparl.experiment.failures import in_one_line
+from jaxparl.experiment.orbax_manners import in_one_line, kept_handlers
 from jaxparl.experiment.processes import by_first
 from jaxparl.learning.state import Weights
 from jaxparl.types import PyTree
+
+with kept_handlers():
+    import orbax.checkpoint as ocp
 
 # The newest checkpoint, and the one before it in case the newest is damaged.
 _KEPT = 2

@@ -7,6 +7,7 @@ messages may hold any character.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -100,7 +102,7 @@ class ProgressLine:
         self._iterations = config.evaluation_interval * len(runs)
         self._groups = group_runs(runs, np.zeros(len(runs), bool))
         self._bar = Bar(
-            TextColumn(activity),
+            TextColumn(activity, markup=False),
             BarColumn(),
             TextColumn("{task.description}", markup=False),
             console=_CONSOLE,
@@ -153,7 +155,7 @@ def closing_table(title: str, groups: Sequence[Group], result: StageResult) -> N
         found = {name: estimate(group.values(values)) for name, values in last.items()}
         cells = [_cell(column, found[column.metric]) for column in columns]
         table.add_row(group.name, group.size, *cells)
-    _CONSOLE.print(table)
+    _print_table(table)
     legends = [metric.legend for metric in METRICS if metric.legend and metric.name in last]
     _CONSOLE.print("\n".join([*legends, *_statistics_legend(groups, columns)]))
     timing = result.timing
@@ -186,7 +188,7 @@ def plan(found: Plan) -> None:
         ("running, from a short trial", [_clock(each.seconds) for each in needs]),
     ):
         table.add_row(f"{name}  ", *values)
-    _CONSOLE.print(table)
+    _print_table(table)
     _CONSOLE.print("times in minutes and seconds, or hours, minutes and seconds")
     if found.most_runs < found.runs:
         warn(f"{found.runs:,} runs do not fit; --seeds and --shard make parts of a sweep")
@@ -232,6 +234,14 @@ def warn(text: str) -> None:
 
 def _print(text: str) -> None:
     _CONSOLE.print(text, soft_wrap=True)
+
+
+def _print_table(table: Table) -> None:
+    """Prints a table; in a file, which has no width, as wide as it is."""
+    if not _CONSOLE.is_terminal:
+        unlimited = _CONSOLE.options.update(max_width=sys.maxsize)
+        table.width = Measurement.get(_CONSOLE, unlimited, table).maximum
+    _CONSOLE.print(table, crop=False)
 
 
 def _columns(*, has_range: bool) -> list[_Column]:

@@ -156,24 +156,23 @@ def _check_siblings(out: Path, recorded: Mapping[str, Any]) -> None:
     Raises:
       ValueError: they are of another sweep.
     """
-    asked = provenance.as_json(recorded)
+    index, count = recorded["shard"]
+    asked = provenance.as_json({**recorded, "shard": None})
     for path in sorted(out.glob("shard-*-of-*")):
         try:
             found = run_folder.read_config(path)
         except (OSError, ValueError):
             continue  # `merge` says what is wrong with it
-        shards = found.get("shard")
-        is_own = not isinstance(shards, list) or shards == asked["shard"]
-        if is_own or found.get("format") != provenance.FORMAT:
+        if found.get("format") != provenance.FORMAT or path.name == shard_name(index, count):
             continue
-        differences = provenance.differences(
-            {**asked, "shard": asked["shard"][-1:]},
-            {**{name: found.get(name) for name in asked}, "shard": shards[-1:]},
-        )
+        there = {**{name: found.get(name) for name in asked}, "shard": None}
+        differences = provenance.differences(asked, there)
+        if not path.name.endswith(f"-of-{count}"):
+            differences.append(f"this is part {index} of {count}")
         if differences:
             raise ValueError(
                 f"{path} is a part of another sweep: {'; '.join(differences)}. Choose another "
-                "--out, or give those settings"
+                "--out, or the settings that it was made with"
             )
 
 

@@ -173,16 +173,15 @@ def own_runs(runs: list[RunId], part: Part | None) -> list[RunId]:
     """
     if part is None:
         return runs
-    index, count, array = part
-    if count > len(runs):
+    if part.count > len(runs):
         those = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-        if array is None:
-            raise ValueError(f"--shard {index}/{count}: there are only {those} to share")
+        if part.array is None:
+            raise ValueError(f"--shard {part.index}/{part.count}: there are only {those} to share")
         raise ValueError(
-            f"the Slurm array has {count} tasks, and only {those} to share among them; where each "
-            "task has its own --seeds or --games, give --shard none"
+            f"the Slurm array has {part.count} tasks, and only {those} to share among them; where "
+            "each task has its own --seeds or --games, give --shard none"
         )
-    return shard(runs, index, count)
+    return shard(runs, part.index, part.count)
 
 
 def own_part(options: RunOptions) -> Part | None:

@@ -207,7 +207,7 @@ class RunFolder:
     def write_arrays(self, result: StageResult, name: str = "metrics") -> None:
         """Writes NAME.npz: curves `[R, evaluations]`, and what each run was."""
         labels = [run.labels() for run in result.runs]
-        arrays = {
+        arrays: dict[str, Any] = {
             **{field: np.array([label[field] for label in labels]) for field in labels[0]},
             "iteration": result.iterations,
             **result.curves,

@@ -1,4 +1,4 @@
-"""What libraries below us print in a hundred lines when they fail, in one."""
+"""What orbax does beside reading and writing: it prints hundreds of lines, and sets up logging."""
 
 from __future__ import annotations
 
@@ -74,3 +74,15 @@ def _errors_unlogged() -> Iterator[None]:
         sys.unraisablehook = hook
         for logger in loggers:
             logger.removeFilter(is_no_error)
+
+
+@contextmanager
+def kept_handlers() -> Iterator[None]:
+    """Leaves the root logger the handlers that it has.
+
+    Orbax logs while it is imported; absl then configures logging, and a later `basicConfig` of
+    whoever imports us would do nothing.
+    """
+    before = [*logging.root.handlers]
+    yield
+    logging.root.handlers[:] = before
