@@ -9,6 +9,7 @@ and makes outcome 1, which the principal values, the likely one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -145,19 +146,20 @@ class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
         """Draws the rewards of every state (section 5.1 of the paper).
 
         The costly action costs u ~ U[0, 1 - v] with v ~ U[0, 1]; outcome 1 is worth
-        u ~ U[0, 2 - v] with v ~ U[0, 2]. Everything else is 0.
+        u ~ U[0, 2 - v] with v ~ U[0, 2]. Everything else is 0. All are drawn in float32, so that a
+        key means the same tree in float64.
         """
         key_cost, key_cost_range, key_value, key_value_range = jax.random.split(key, 4)
-        shape = (self.num_states,)
-        cost_range = 1.0 - jax.random.uniform(key_cost_range, shape)
-        value_range = 2.0 - jax.random.uniform(key_value_range, shape, maxval=2.0)
-        cost = cost_range * jax.random.uniform(key_cost, shape)
-        value = value_range * jax.random.uniform(key_value, shape)
-        free = jnp.zeros(shape)
+        draw = functools.partial(jax.random.uniform, shape=(self.num_states,), dtype=jnp.float32)
+        cost_range = 1.0 - draw(key_cost_range)
+        value_range = 2.0 - draw(key_value_range, maxval=2.0)
+        cost = cost_range * draw(key_cost)
+        value = value_range * draw(key_value)
+        free = jnp.zeros_like(cost)
         return TreeParams(
-            agent_reward=jnp.stack([free, -cost], axis=-1),
-            principal_reward=jnp.stack([free, value], axis=-1),
-            outcome_probs=jnp.asarray(self.settings.outcome_probs, jnp.float32),
+            agent_reward=jnp.stack([free, -cost], axis=-1).astype(float),
+            principal_reward=jnp.stack([free, value], axis=-1).astype(float),
+            outcome_probs=jnp.asarray(self.settings.outcome_probs, float),
         )
 
     def initial_state(self, key: jax.Array, params: TreeParams) -> TreeState:
@@ -183,7 +185,7 @@ class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
         child = 2 * state.node + 1 + outcome[0]
         terminated = child >= self.num_states
         return Resolution(
-            state=TreeState(node=jnp.where(terminated, state.node, child)),
+            state=TreeState(node=jnp.where(terminated, state.node, child).astype(state.node.dtype)),
             agent_reward=params.agent_reward[state.node, action],
             principal_reward=params.principal_reward[state.node, outcome],
             terminated=terminated,
@@ -226,15 +228,15 @@ class TreeTable(ExactTable[TreeState, TreeParams]):
 
     def table(self, env_params: TreeParams) -> TabularGame:
         """The tree as a table; an outcome that ends the game has no successor."""
-        child = 2 * jnp.arange(self.num_states)[:, None] + 1 + jnp.arange(2)  # [S, O]
+        child = 2 * jnp.arange(self.num_states)[:, None] + 1 + jnp.arange(2)[None]  # [S, O]
         inside = child < self.num_states
         return TabularGame(
             agent_reward=env_params.agent_reward,
             principal_reward=env_params.principal_reward,
             outcome_probs=jnp.broadcast_to(env_params.outcome_probs, (self.num_states, 2, 2)),
             successor=jnp.where(inside, child, 0)[..., None],
-            successor_probs=inside[..., None].astype(jnp.float32),
-            discount=jnp.asarray(env_params.discount, jnp.float32),
+            successor_probs=inside[..., None].astype(env_params.agent_reward.dtype),
+            discount=jnp.asarray(env_params.discount, env_params.agent_reward.dtype),
         )
 
 

@@ -7,6 +7,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ _DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
 
 
 def start(arguments: Sequence[str]) -> None:
-    """Sets up the devices, the other processes, and the cache of compiled programs.
+    """Sets up the devices, the precision, the other processes, and the compilation cache.
 
     Args:
       arguments: those of the command line; only --distributed matters here.
@@ -43,6 +44,10 @@ def start(arguments: Sequence[str]) -> None:
     # wait for each other. Accelerators are not concerned. A process that already has arrays keeps
     # the devices that it has.
     present = jax.config.values
+    if present["jax_enable_x64"]:
+        # Only exact solvers gain from float64, and they are used from Python.
+        print("warning: jaxparl learns in float32; JAX_ENABLE_X64 is ignored", file=sys.stderr)
+        jax.config.update("jax_enable_x64", False)
     is_forced = _DEVICE_COUNT_FLAG in os.environ.get("XLA_FLAGS", "")
     if present["jax_num_cpu_devices"] < 0 and not is_forced:
         with contextlib.suppress(RuntimeError):

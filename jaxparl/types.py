@@ -24,6 +24,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxparl.numbers import ratio
+
 PyTree = Any
 
 #: How every key that we make ourselves draws its numbers, whatever JAX is set to use by default:
@@ -123,8 +125,11 @@ class PlayValue:
 
     @property
     def payment_share(self) -> jax.Array:
-        """`[]`, the payment over the welfare; 0 where there is no welfare."""
-        return self.payment / jnp.where(self.welfare > 0, self.welfare, 1.0)
+        """`[]`, the payment over the welfare: 0 where nothing is paid.
+
+        NaN where something is paid, but the welfare is not positive.
+        """
+        return jnp.where(self.payment == 0, 0.0, ratio(self.payment, self.welfare))
 
 
 @struct.dataclass

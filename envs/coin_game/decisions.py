@@ -12,11 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-NUM_AGENTS = 2
+from jaxparl.numbers import ties
 
-# Symmetric moves are worth the same, but float32 rounds them differently. Values this close,
-# relative to their size where that exceeds 1, are a tie.
-_TIE_TOLERANCE = 1e-5
+NUM_AGENTS = 2
 
 
 class Sums(NamedTuple):
@@ -64,8 +62,7 @@ def first_best(value: jax.Array) -> jax.Array:
       >>> first_best(jnp.array([[0.0, 2.0], [2.0, 1.0]])).tolist()
       [0, 1]
     """
-    best = jnp.max(value)
-    is_best = value >= best - _TIE_TOLERANCE * jnp.maximum(1.0, jnp.abs(best))
+    is_best = ties(value, jnp.max(value))
     return jnp.stack(jnp.divmod(jnp.argmax(is_best.ravel()), value.shape[1]))
 
 
@@ -127,4 +124,5 @@ def respond(agent: jax.Array, follows: Sums, action: jax.Array, payments: jax.Ar
     by_first, by_second = follows.utility[0][:, action[1]], follows.utility[1][action[0]]
     best = jnp.argmax(jnp.where(agent == 0, by_first, by_second) + payments[agent])
     is_agent = jnp.arange(NUM_AGENTS) == agent
-    return Choice(jnp.where(is_agent, best, action), is_agent * payments[agent, best])
+    action = jnp.where(is_agent, best, action.astype(best.dtype))
+    return Choice(action, jnp.where(is_agent, payments[agent, best], 0))

@@ -148,7 +148,8 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
           AssertionError: a shape is wrong.
         """
         chex.assert_shape([actions, payments], (self.num_states, NUM_AGENTS))
-        return play(self.settings, env_params, decisions.given, actions, payments)
+        paid = jnp.asarray(payments, float)
+        return play(self.settings, env_params, decisions.given, actions, paid)
 
     @_compiled
     def best_responses(
@@ -172,9 +173,11 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
         chex.assert_shape(actions, (self.num_states, NUM_AGENTS))
         chex.assert_shape(payments, (*actions.shape, self.settings.num_actions))
 
+        paid = jnp.asarray(payments, float)
+
         def most(agent: jax.Array) -> jax.Array:
             rule = functools.partial(decisions.respond, agent)
-            return play(self.settings, env_params, rule, actions, payments).utilities[agent]
+            return play(self.settings, env_params, rule, actions, paid).utilities[agent]
 
         # One after the other: the tables are large.
         return jax.lax.map(most, jnp.arange(NUM_AGENTS))

@@ -75,21 +75,23 @@ def make_board(settings: Settings, params: CoinParams, is_same_everywhere: bool)
     first, second, coin = jnp.ix_(cells[:1] if is_same_everywhere else cells, cells, cells)
     reach = jnp.stack(jnp.broadcast_arrays(first == coin, second == coin))
     actions = jnp.arange(settings.num_actions)
-    to_first = torus.move(first, actions[:, None, None, None, None])  # [A, 1, F, 1, 1]
-    to_second = torus.move(second, actions[:, None, None, None])  # [A, 1, C, 1]
+    by_action = jnp.expand_dims(actions, range(1, 5))
+    to_first = torus.move(first[None, None], by_action)  # [A, 1, F, 1, 1]
+    to_second = torus.move(second[None, None], by_action[None, :, 0])  # [1, A, 1, C, 1]
     if is_same_everywhere:
         # Seen from where the first agent moves to, which is cell 0 again.
-        to_second, to_coin = (torus.relative_to(cell, to_first) for cell in (to_second, coin))
-        destination = Destination(first, to_second, to_coin)
+        to_second = torus.relative_to(to_second, to_first)
+        to_coin = torus.relative_to(coin[None, None], to_first)
+        destination = Destination(first[None, None], to_second, to_coin)
     else:
         destination = Destination(to_first[..., 0], to_second[..., 0], slice(None))
 
-    chance = reach.astype(jnp.float32)
+    chance = reach.astype(float)
     if settings.shared_coin == "one":
-        chance = chance / jnp.maximum(chance.sum(axis=0), 1.0)
+        chance = chance / jnp.maximum(chance.sum(axis=0, keepdims=True), 1.0)
     is_own = jnp.eye(NUM_AGENTS, dtype=bool)[:, None, None, None]
     worth = jnp.where(is_own, params.own_reward, params.other_reward)
-    thieves = (chance.sum(axis=0) - chance)[..., None]
+    thieves = (chance.sum(axis=0, keepdims=True) - chance)[..., None]
     is_free = ~reach.any(axis=0)
     return Board(
         destination=destination,
@@ -105,12 +107,18 @@ def after_move(settings: Settings, board: Board, value: jax.Array) -> jax.Array:
     `value` `[..., F, C, C, 2]` is what is to come from the next step on. Where the coin was
     collected, the result is its mean over the cells and the colours of the next coin.
     """
-    fresh = jnp.mean(value, axis=-2, keepdims=True, where=board.is_free)
+    is_free = _with_rank_of(value, board.is_free)
+    fresh = jnp.mean(value, axis=-2, keepdims=True, where=is_free)
     if settings.new_coin == "random":
         fresh = fresh.mean(axis=-1, keepdims=True)
     else:
         fresh = fresh[..., ::-1]
-    return jnp.where(board.is_free, value, fresh)
+    return jnp.where(is_free, value, fresh)
+
+
+def _with_rank_of(value: jax.Array, of_board: jax.Array) -> jax.Array:
+    """A table of the board with as many leading axes of size 1 as `value` has further axes."""
+    return jnp.expand_dims(of_board, range(value.ndim - of_board.ndim))
 
 
 def by_joint_action(destination: Destination, moved: jax.Array) -> jax.Array:
@@ -150,14 +158,16 @@ def play(
 
     def step_back(_: jax.Array, later: jax.Array) -> jax.Array:
         moved = by_discount * after_move(settings, board, later)
-        moved = moved.at[:, REWARD].add(board.reward)
+        moved = moved.at[:, REWARD].add(board.reward[None])
         follows = by_joint_action(board.destination, moved)  # [K, 2, N, A, A, S]
         choice = choose(Sums(*follows[DECISIVE]), *tables)
         chosen = select(follows, choice.action)  # [K, 2, N, S]
-        return chosen.at[:, PAYMENT].add(choice.payment.T).reshape(shape)
+        return chosen.at[:, PAYMENT].add(choice.payment.T[None]).reshape(shape)
 
     sums = jax.lax.fori_loop(0, params.max_steps_in_episode, step_back, jnp.zeros(shape))
     # Not as a product with weights: on the CPU that keeps only four digits of so long a sum.
-    total = jnp.mean(sums[UNDISCOUNTED], axis=(-4, -3, -2, -1), where=board.is_start)  # [2, N]
+    undiscounted = sums[UNDISCOUNTED]
+    is_start = _with_rank_of(undiscounted, board.is_start)
+    total = jnp.mean(undiscounted, axis=(-4, -3, -2, -1), where=is_start)  # [2, N]
     total = Sums(*total)
     return PlayValue(total.reward.sum(), total.payment.sum(), total.utility)

@@ -37,7 +37,7 @@ _UNROLLED = 4
 
 def _pick(u: jax.Array, count: ArrayLike) -> jax.Array:
     """One of 0 ... `count` - 1, int16, by a number `u` in [0, 1)."""
-    return jnp.floor(u * count).astype(jnp.int16)
+    return jnp.floor(u * jnp.asarray(count, u.dtype)).astype(jnp.int16)
 
 
 class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
@@ -119,11 +119,13 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         collects = reach
         if self.settings.shared_coin == "one":
             drawn = _pick(u_collects, reach.sum())
-            collects = reach & (jnp.cumsum(reach) == drawn + 1)
-        is_own = jnp.arange(self.num_agents) == state.colour
-        reward = collects * jnp.where(is_own, params.own_reward, params.other_reward)
-        thieves = collects.sum() - collects
-        reward += jnp.where(is_own, thieves * params.stolen_reward, 0.0)
+            collects = reach & (jnp.cumsum(reach, dtype=jnp.int16) == drawn + 1)
+        is_own = jnp.arange(self.num_agents, dtype=jnp.int16) == state.colour
+        worth = jnp.where(is_own, params.own_reward, params.other_reward)
+        taken = collects.astype(jnp.float32)
+        thieves = jnp.sum(taken) - taken
+        stolen = jnp.where(is_own, thieves * params.stolen_reward, 0.0)
+        reward = jnp.where(collects, worth, 0.0) + stolen
 
         cell = self._free_cell(u_cell, agents)
         colour = (state.colour + 1) % self.num_agents
@@ -145,7 +147,7 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
     def _free_cell(self, u: jax.Array, taken: jax.Array) -> jax.Array:
         """One of the cells that are not `taken` `[k]`, uniformly, by a number `u` in [0, 1)."""
         # A cell that is taken twice counts once; a number beyond the last cell does not count.
-        again = jnp.tril(taken[:, None] == taken, -1).any(axis=1)
+        again = jnp.tril(taken[:, None] == taken[None], -1).any(axis=1)
         counts = ~again & (taken < self.torus.num_cells)
         rank = _pick(u, self.torus.num_cells - counts.sum())
 
@@ -174,15 +176,15 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         share a cell, their plane counts them.
         """
         del params, key
-        size, agents = self.settings.grid_size, jnp.arange(self.num_agents)
+        size, agents = self.settings.grid_size, jnp.arange(self.num_agents, dtype=jnp.int16)
         # The plane and the cell of each agent and of the coin, `[N, N + 1]` by who sees it.
-        plane = jnp.where(agents[:, None] == agents, 0, 1)
+        plane = jnp.where(agents[:, None] == agents[None], 0, 1)
         plane = jnp.column_stack([plane, jnp.where(agents == state.colour, 2, 3)])
-        cells = jnp.append(state.agents, state.coin)
+        cells = jnp.append(state.agents, state.coin)[None]
         if self.settings.view == "centred":
             cells = self.torus.relative_to(cells, state.agents[:, None])
-        place = 4 * cells + plane
-        is_there = place[:, :, None] == jnp.arange(4 * self.torus.num_cells)
+        place = 4 * cells.astype(plane.dtype) + plane
+        is_there = place[:, :, None] == jnp.arange(4 * self.torus.num_cells)[None, None]
         return jnp.sum(is_there, axis=1, dtype=jnp.float32).reshape(-1, size, size, 4)
 
     def observation_space(self, params: CoinParams | None = None) -> spaces.Box:

@@ -1,11 +1,11 @@
-"""A dual simplex for the least-payment program, on a dictionary of pairs of float32.
+"""A dual simplex for the least-payment program, on a dictionary of pairs of floats.
 
 The program is the one of `jaxparl.contracts.least_payment`, for any number of actions and outcomes.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,23 @@ from jaxparl.contracts import float_pairs
 from jaxparl.contracts.float_pairs import Pair
 
 # Plain float32 is twice as fast as pairs, but ends in wrong bases on nearly parallel constraints:
-# one program in 2,000 is wrong by 10%. Pairs stay below 1e-6 (benchmarks/contracts.py). Both
-# tolerances are far above the rounding of pairs and far below the precision of float32 inputs.
-_PIVOT_TOLERANCE = 1e-10
-_VIOLATION_TOLERANCE = 1e-12
-# Above the resolution of float32, in which prices are compared, and far below any real price.
-_TIE_BREAK = 1e-6
+# one program in 2,000 is wrong by 10%. Pairs stay below 1e-6 (benchmarks/contracts.py).
+
+
+class _Tolerances(NamedTuple):
+    """What is taken for zero, and by how much equal costs are told apart.
+
+    The first two are far above the rounding of pairs and far below the precision of the inputs, the
+    last is above the resolution in which prices are compared and far below any real price.
+    """
+
+    pivot: float
+    violation: float
+    tie_break: float
+
+
+_SINGLE = _Tolerances(pivot=1e-10, violation=1e-12, tie_break=1e-6)
+_DOUBLE = _Tolerances(pivot=1e-20, violation=1e-22, tie_break=1e-14)
 # Ten actions and ten outcomes need 3 pivots on average and at most 17 in 40,000 programs.
 _MAX_PIVOTS_PER_VARIABLE = 8
 
@@ -57,7 +68,7 @@ def dual_simplex(cost: jax.Array, gain: Pair, gap: Pair) -> tuple[jax.Array, jax
     """
     actions, outcomes = gain.hi.shape
     start = _first_dictionary(cost, gain, gap)
-    violation = _VIOLATION_TOLERANCE * jnp.max(jnp.abs(gap.hi))
+    violation = _tolerances(cost.dtype).violation * jnp.max(jnp.abs(gap.hi))
     max_pivots = _MAX_PIVOTS_PER_VARIABLE * (actions + outcomes)
 
     def is_unfinished(now: _Dictionary) -> jax.Array:
@@ -66,7 +77,7 @@ def dual_simplex(cost: jax.Array, gain: Pair, gap: Pair) -> tuple[jax.Array, jax
 
     end = lax.while_loop(is_unfinished, _pivot, start)
     constants = jnp.maximum(end.entries.hi[:-1, -1:], 0)
-    is_paid = end.basic[:, None] == jnp.arange(outcomes)
+    is_paid = end.basic[:, None] == jnp.arange(outcomes)[None]
     payments = jnp.sum(jnp.where(is_paid, constants, 0), axis=0)
     return payments, end.implementable & ~is_unfinished(end)
 
@@ -81,14 +92,20 @@ def first_minimum(x: jax.Array) -> jax.Array:
     return index == jnp.min(jnp.where(x == jnp.min(x), index, x.shape[0]))
 
 
+def _tolerances(dtype: Any) -> _Tolerances:
+    return _DOUBLE if dtype == jnp.float64 else _SINGLE
+
+
 def _first_dictionary(cost: jax.Array, gain: Pair, gap: Pair) -> _Dictionary:
     """The dictionary in which nothing is paid: all payments are nonbasic."""
     actions, outcomes = gain.hi.shape
     # An outcome that the recommended action never causes is never worth a payment.
-    gain = jax.tree.map(lambda x: jnp.where(cost > 0, x, 0), gain)
+    gain = jax.tree.map(lambda x: jnp.where(cost[None] > 0, x, 0), gain)
     # Equal costs, common where rows hold round numbers, could make the simplex cycle.
-    untied = cost * (1 + _TIE_BREAK * jnp.sin(jnp.arange(outcomes)))
-    hi = jnp.block([[gain.hi, -gap.hi[:, None]], [untied, jnp.zeros(1)]])
+    number = jnp.arange(outcomes, dtype=cost.dtype)
+    untied = cost * (1 + _tolerances(cost.dtype).tie_break * jnp.sin(number))
+    objective = jnp.append(untied, 0)
+    hi = jnp.vstack([jnp.column_stack([gain.hi, -gap.hi]), objective[None]])
     lo = jnp.pad(jnp.column_stack([gain.lo, -gap.lo]), ((0, 1), (0, 0)))
     return _Dictionary(
         entries=Pair(hi, lo),
@@ -105,7 +122,7 @@ def _pivot(now: _Dictionary) -> _Dictionary:
     in_row = jnp.append(leaving, False)
     row = _select(now.entries, in_row[:, None], axis=0)
     is_last = _is_last_unpaid(now, leaving)
-    usable = (row.hi[:-1] > _PIVOT_TOLERANCE) & ~is_last
+    usable = (row.hi[:-1] > _tolerances(row.hi.dtype).pivot) & ~is_last
     implementable = jnp.any(usable)
     price = jnp.maximum(now.entries.hi[-1, :-1], 0) / jnp.where(usable, row.hi[:-1], 1)
     entering = usable & first_minimum(jnp.where(usable, price, jnp.inf))
@@ -144,12 +161,12 @@ def _exchange(
     """
     inverse = float_pairs.reciprocal(pivot)
     solved = float_pairs.multiply(row, float_pairs.negate(inverse))
-    solved = jax.tree.map(lambda new, x: jnp.where(in_column, new, x), inverse, solved)
+    solved = jax.tree.map(lambda new, x: jnp.where(in_column, new, x)[None], inverse, solved)
     column = _select(entries, in_column, axis=1)
     column = Pair(
         jnp.where(in_row, 1, column.hi)[:, None], jnp.where(in_row, 0, column.lo)[:, None]
     )
-    crossed = in_row[:, None] | in_column
+    crossed = in_row[:, None] | in_column[None]
     others = jax.tree.map(lambda x: jnp.where(crossed, 0, x), entries)
     return float_pairs.add(others, float_pairs.multiply(column, solved))
 

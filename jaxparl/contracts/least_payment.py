@@ -8,7 +8,8 @@ Ivanov et al. 2024 (arXiv 2407.18074)
 
 where `Q` is the agent's truncated Q-value: its value of an action without this step's
 payment. A closed form solves it where one payment is enough (two actions, or two outcomes), a dual
-simplex otherwise. Every function takes one program; `vmap` batches.
+simplex otherwise. Every function takes one program; `vmap` batches. They compute in float64 where
+they are given float64, and in float32 otherwise.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from jax.typing import ArrayLike
 from jaxparl.contracts import float_pairs
 from jaxparl.contracts.dual_simplex import dual_simplex, first_minimum
 from jaxparl.contracts.float_pairs import Pair
+from jaxparl.numbers import by_precision, precision_of
 from jaxparl.types import Contract
 
 
@@ -35,7 +37,7 @@ def minimal_contract(
 
     Args:
       q_truncated: `[A]`, the agent's value of each action without this step's payment.
-      outcome_probs: `[A, O]`, O(s, a)(o); a row of float32 need not sum to exactly 1.
+      outcome_probs: `[A, O]`, O(s, a)(o); a row, which is rounded, need not sum to exactly 1.
       action: `[]` int, the recommended action; may be traced.
       nudge: `[]`, in units of reward, by how much `action` must beat every other action.
 
@@ -67,10 +69,11 @@ def minimal_contract(
     chex.assert_rank(outcome_probs, 2)
     chex.assert_shape(q_truncated, (outcome_probs.shape[0],))
     inputs = (q_truncated, outcome_probs, jnp.asarray(nudge))
-    q, probs, nudge = (lax.stop_gradient(x).astype(jnp.float32) for x in inputs)
+    dtype = precision_of(q_truncated, outcome_probs)
+    q, probs, nudge = (lax.stop_gradient(x).astype(dtype) for x in inputs)
     own = jnp.arange(q.shape[0]) == action
     cost = jnp.sum(jnp.where(own[:, None], probs, 0), axis=0)
-    gain = float_pairs.two_sum(cost, -probs)
+    gain = float_pairs.two_sum(cost[None], -probs)
     gap = _required_gain(q, own, nudge)
     solve = _pay_one_outcome if min(probs.shape) <= 2 else dual_simplex
     payments, implementable = solve(cost, gain, gap)
@@ -114,7 +117,8 @@ def observed_action_contract(
     """
     chex.assert_rank(q_truncated, 1)
     inputs = (q_truncated, jnp.asarray(nudge))
-    q, nudge = (lax.stop_gradient(x).astype(jnp.float32) for x in inputs)
+    dtype = precision_of(q_truncated)
+    q, nudge = (lax.stop_gradient(x).astype(dtype) for x in inputs)
     own = jnp.arange(q.shape[0]) == action
     payment = jnp.maximum(jnp.max(_required_gain(q, own, nudge).hi), 0)
     return Contract(jnp.where(own, payment, 0), payment, jnp.bool_(True))
@@ -139,7 +143,7 @@ def expected_payment(payments: jax.Array, outcome_probs: jax.Array) -> jax.Array
       >>> print(expected_payment(jnp.array([1.0, 0.0]), outcome_probs))
       [0.75 0.25]
     """
-    return jnp.sum(outcome_probs * payments, axis=-1)
+    return jnp.sum(outcome_probs * payments[None], axis=-1)
 
 
 def incentive_slack(
@@ -199,7 +203,8 @@ def _pay_one_outcome(cost: jax.Array, gain: Pair, gap: Pair) -> tuple[jax.Array,
     least = jnp.max(jnp.where(lift > 0, bound, 0), axis=0, initial=0)
     most = jnp.min(jnp.where(lift < 0, bound, jnp.inf), axis=0)
     # Two opposite constraints may leave exactly one contract, which rounding must not reject.
-    feasible = jnp.isfinite(least) & (least <= most * (1 + 1e-6))
+    slack = by_precision(cost.dtype, single=1e-6, double=1e-14)
+    feasible = jnp.isfinite(least) & (least <= most * (1 + slack))
     feasible &= jnp.all((lift != 0) | (needed <= 0), axis=0)
     cheapest = first_minimum(jnp.where(feasible, cost * least, jnp.inf))
     return jnp.where(cheapest & feasible, least, 0), jnp.any(feasible)

@@ -2,10 +2,10 @@
 
 Everything here takes a `TabularGame`, `table`, whose players follow Ivanov et al. 2024
 (arXiv 2407.18074): with a horizon (`backward_induction`, `best_response`, `meta_algorithm`), where
-results have a leading `T`, or without one (`value_iteration`, `stationary_meta_algorithm`).
+results have a leading `T`, or without one (`value_iteration`, `stationary_meta_algorithm`). All
+compute in float64 where a number of the table is float64, and in float32 otherwise.
 """
 
-from jaxparl.equilibrium.finite_horizon import TIE_TOLERANCE as TIE_TOLERANCE
 from jaxparl.equilibrium.finite_horizon import Equilibrium as Equilibrium
 from jaxparl.equilibrium.finite_horizon import backward_induction as backward_induction
 from jaxparl.equilibrium.finite_horizon import best_response as best_response
@@ -16,6 +16,7 @@ from jaxparl.equilibrium.meta_algorithm import (
 )
 from jaxparl.equilibrium.tabular import check_table as check_table
 from jaxparl.equilibrium.value_iteration import value_iteration as value_iteration
+from jaxparl.numbers import TIE_TOLERANCE as TIE_TOLERANCE
 from jaxparl.types import TabularGame as TabularGame
 
 __all__ = [

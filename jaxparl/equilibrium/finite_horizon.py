@@ -19,17 +19,15 @@ from jaxparl.equilibrium.tabular import (
     Values,
     best_choice,
     check_table,
+    in_one_precision,
     least_contracts,
     over_states,
     truncated_q,
     unpaid_q,
     values_after_the_end,
 )
+from jaxparl.numbers import ties
 from jaxparl.types import TabularGame
-
-# A least payment leaves the agent exactly indifferent, which float32 cannot represent exactly.
-# Utilities this close, relative to their size where that exceeds 1, are a tie.
-TIE_TOLERANCE = 1e-5
 
 
 @struct.dataclass
@@ -62,14 +60,17 @@ def equilibrium_backup(state: TabularGame, future: Values) -> tuple[Values, Equi
 
 
 def _response_backup(
-    state: TabularGame, future: Values, payments: jax.Array, recommended: jax.Array
+    state: TabularGame, future: Values, offered: jax.Array, recommended: jax.Array
 ) -> tuple[Values, Equilibrium]:
-    """What the agent does under `payments` `[O]`, and what either player gets."""
+    """What the agent does under the payments `offered` `[O]`, and what either player gets."""
+    payments = offered.astype(state.outcome_probs.dtype)
     paid = expected_payment(payments, state.outcome_probs)
     utility = truncated_q(state, future.agent) + paid
     best = jnp.max(utility)
-    is_tie = utility[recommended] >= best - TIE_TOLERANCE * jnp.maximum(1.0, jnp.abs(best))
-    action = jnp.where(is_tie, recommended, jnp.argmax(utility)).astype(jnp.int32)
+    # Contracts that were computed in float32 leave the agent indifferent in float32.
+    is_tie = ties(utility[recommended], best, dtype=offered.dtype)
+    action = jnp.where(is_tie, recommended, jnp.argmax(utility).astype(recommended.dtype))
+    action = action.astype(jnp.int32)
     net = unpaid_q(state, future.principal) - paid
     now = Values(agent=utility[action], principal=net[action])
     return now, Equilibrium(action, payments, now.agent, now.principal)
@@ -123,6 +124,8 @@ def backward_induction(table: TabularGame, horizon: int) -> Equilibrium:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _backward_induction(table: TabularGame, horizon: int) -> Equilibrium:
+    table = in_one_precision(table)
+
     def step(future: Values, _: None) -> tuple[Values, Equilibrium]:
         return over_states(equilibrium_backup, table, None)(future)
 
@@ -139,8 +142,8 @@ def best_response(
       table: the game as a table (Ivanov et al. 2024, section 2).
       horizon: T, static.
       contracts: `[T, S, O]`, payments in units of reward.
-      recommended: `[T, S]` int, taken where it is within `TIE_TOLERANCE` of the best action;
-        elsewhere the agent takes the best, the first on ties.
+      recommended: `[T, S]` int, taken where it is as good as the best action, up to rounding: see
+        `TIE_TOLERANCE`. Elsewhere the agent takes the best, the first on ties.
 
     Returns:
       An `Equilibrium` whose contracts are the given ones.
@@ -176,6 +179,8 @@ def best_response(
 
 @jax.jit
 def _best_response(table: TabularGame, contracts: jax.Array, recommended: jax.Array) -> Equilibrium:
+    table = in_one_precision(table)
+
     def step(future: Values, offered: tuple[jax.Array, ...]) -> tuple[Values, Equilibrium]:
         return over_states(_response_backup, table, None, 0, 0)(future, *offered)
 

@@ -30,18 +30,21 @@ from jaxparl.equilibrium.tabular import (
     agent_backup,
     best_choice,
     check_table,
+    in_one_precision,
     least_contracts,
     over_states,
     values_after_the_end,
 )
 from jaxparl.equilibrium.value_iteration import MAX_BACKUPS, fixed_point
+from jaxparl.numbers import by_precision
 from jaxparl.types import TabularGame
 
 # Algorithm 1 needs at most T + 1 iterations (Theorem 3.3). If it ever needed more, that should be
 # visible rather than cut off at the bound.
 _ITERATIONS_BEYOND_BOUND = 3
-# The inner value iterations of the stationary algorithm stop at a few units in the last place.
-_ROUNDING = 5e-7
+# The inner value iterations of the stationary algorithm stop at a few units in the last place, of
+# float32 or of float64.
+_ROUNDING, _ROUNDING_64 = 5e-7, 1e-15
 
 
 @struct.dataclass
@@ -111,6 +114,7 @@ def meta_algorithm(table: TabularGame, horizon: int, initial_contracts: ArrayLik
 
 @jax.jit
 def _meta_algorithm(table: TabularGame, initial_contracts: jax.Array) -> MetaResult:
+    table = in_one_precision(table)
     bound = initial_contracts.shape[0] + 1
     result = _alternate(
         functools.partial(_solve_agent, table),
@@ -147,7 +151,7 @@ def _solve_principal(table: TabularGame, q_truncated: jax.Array) -> PrincipalCho
 def stationary_meta_algorithm(
     table: TabularGame,
     initial_contracts: ArrayLike,
-    tolerance: ArrayLike = 1e-4,
+    tolerance: ArrayLike | None = None,
     max_iterations: int = 100,
 ) -> MetaResult:
     """Runs Algorithm 1 without a horizon: each MDP is solved by value iteration.
@@ -155,8 +159,9 @@ def stationary_meta_algorithm(
     Args:
       table: the game as a table, with a discount below 1.
       initial_contracts: `[S, O]`, the contracts of the first iteration, in units of reward.
-      tolerance: the change of a payment, in units of reward, that does not count as one. The
-        values carry float32's rounding times 1 / (1 - discount), so it cannot be zero.
+      tolerance: the change of a payment, in units of reward, that does not count as one; by default
+        1e-4, and 1e-12 in float64. Values carry rounding errors times 1 / (1 - discount), so it
+        cannot be zero.
       max_iterations: static. With hidden actions a few games never settle (the head of this file
         says why). They stop here, with a `principal_q_change` that is not close to zero.
 
@@ -192,10 +197,17 @@ def stationary_meta_algorithm(
 
 @functools.partial(jax.jit, static_argnums=3)
 def _stationary_meta_algorithm(
-    table: TabularGame, initial_contracts: jax.Array, tolerance: ArrayLike, max_iterations: int
+    table: TabularGame,
+    initial_contracts: jax.Array,
+    tolerance: ArrayLike | None,
+    max_iterations: int,
 ) -> MetaResult:
+    table = in_one_precision(table)
     start = values_after_the_end(table)
-    settle = functools.partial(fixed_point, tolerance=_ROUNDING, max_iterations=MAX_BACKUPS)
+    if tolerance is None:
+        tolerance = by_precision(start.agent.dtype, single=1e-4, double=1e-12)
+    rounding = by_precision(start.agent.dtype, _ROUNDING, _ROUNDING_64)
+    settle = functools.partial(fixed_point, tolerance=rounding, max_iterations=MAX_BACKUPS)
 
     def solve_agent(contracts: jax.Array) -> tuple[jax.Array, jax.Array]:
         backup = over_states(agent_backup, table, None, 0)

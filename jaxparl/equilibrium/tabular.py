@@ -18,6 +18,7 @@ from flax import struct
 from jax.core import Tracer
 
 from jaxparl.contracts import expected_payment, minimal_contract
+from jaxparl.numbers import precision_of
 from jaxparl.types import Contract, TabularGame
 
 # By how much a row of probabilities, rounded to float32, may miss its sum.
@@ -61,6 +62,24 @@ def check_table(table: TabularGame, has_horizon: bool = True) -> None:
     for complaint, is_true in _complaints(arrays, has_horizon).items():
         if is_true:
             raise ValueError(f"the table has {complaint}")
+
+
+def in_one_precision(table: TabularGame) -> TabularGame:
+    """The same table with all its numbers in float64 if some of them are, else in float32.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from jaxparl.equilibrium.tabular import in_one_precision
+      >>> rewards, probs = jnp.array([[0, 1]]), jnp.full((1, 2, 2), 0.5)
+      >>> nowhere = jnp.zeros((1, 2, 1), int)
+      >>> table = TabularGame(rewards, rewards, probs, nowhere, nowhere, discount=1)
+      >>> in_one_precision(table).agent_reward
+      Array([[0., 1.]], dtype=float32)
+    """
+    numbers = {name: leaf for name, leaf in vars(table).items() if name != "successor"}
+    dtype = precision_of(*numbers.values())
+    cast = {name: jnp.asarray(leaf, dtype) for name, leaf in numbers.items()}
+    return dataclasses.replace(table, **cast)
 
 
 def _complaints(arrays: TabularGame, has_horizon: bool) -> dict[str, bool]:
@@ -124,7 +143,7 @@ def truncated_q(state: TabularGame, agent_value: jax.Array) -> jax.Array:
     `agent_value` is `[S]`, of the next step.
     """
     continuation = _continuation(state, agent_value)
-    return state.agent_reward + jnp.sum(state.outcome_probs * continuation, axis=-1)
+    return state.agent_reward + jnp.sum(state.outcome_probs * continuation[None], axis=-1)
 
 
 def unpaid_q(state: TabularGame, principal_value: jax.Array) -> jax.Array:
@@ -133,7 +152,7 @@ def unpaid_q(state: TabularGame, principal_value: jax.Array) -> jax.Array:
     `principal_value` is `[S]`, of the next step.
     """
     by_outcome = state.principal_reward + _continuation(state, principal_value)
-    return jnp.sum(state.outcome_probs * by_outcome, axis=-1)
+    return jnp.sum(state.outcome_probs * by_outcome[None], axis=-1)
 
 
 def least_contracts(state: TabularGame, q_truncated: jax.Array) -> Contract:
@@ -200,5 +219,5 @@ def over_states(
 
 def values_after_the_end(table: TabularGame) -> Values:
     """Zero for both players in all states."""
-    zeros = jnp.zeros(table.agent_reward.shape[0], jnp.result_type(float, table.outcome_probs))
+    zeros = jnp.zeros(table.agent_reward.shape[0], table.outcome_probs.dtype)
     return Values(agent=zeros, principal=zeros)

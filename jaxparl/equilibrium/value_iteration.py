@@ -16,7 +16,13 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jaxparl.equilibrium.finite_horizon import Equilibrium, equilibrium_backup
-from jaxparl.equilibrium.tabular import check_table, over_states, values_after_the_end
+from jaxparl.equilibrium.tabular import (
+    check_table,
+    in_one_precision,
+    over_states,
+    values_after_the_end,
+)
+from jaxparl.numbers import by_precision
 from jaxparl.types import PyTree, TabularGame
 
 MAX_BACKUPS = 10_000
@@ -25,7 +31,7 @@ Tree = TypeVar("Tree")
 
 
 def value_iteration(
-    table: TabularGame, tolerance: ArrayLike = 1e-6, max_iterations: int = MAX_BACKUPS
+    table: TabularGame, tolerance: ArrayLike | None = None, max_iterations: int = MAX_BACKUPS
 ) -> Equilibrium:
     """Returns the stationary equilibrium that backward induction approaches as the horizon grows.
 
@@ -36,7 +42,7 @@ def value_iteration(
     Args:
       table: the game as a table, with a discount below 1.
       tolerance: the change of a backup at which to stop, in the sup-norm, in units of reward;
-        relative to the largest value where that exceeds 1.
+        relative to the largest value where that exceeds 1; by default 1e-6, and 1e-14 in float64.
       max_iterations: the largest number of backups, static.
 
     Returns:
@@ -74,10 +80,13 @@ def value_iteration(
 
 @functools.partial(jax.jit, static_argnums=2)
 def _value_iteration(
-    table: TabularGame, tolerance: ArrayLike, max_iterations: int
+    table: TabularGame, tolerance: ArrayLike | None, max_iterations: int
 ) -> tuple[Equilibrium, jax.Array]:
+    table = in_one_precision(table)
     backup = over_states(equilibrium_backup, table, None)
     start = values_after_the_end(table)
+    if tolerance is None:
+        tolerance = by_precision(start.agent.dtype, single=1e-6, double=1e-14)
     end = fixed_point(lambda values: backup(values)[0], start, tolerance, max_iterations)
     return backup(end.values)[1], end.is_settled
 
@@ -106,7 +115,7 @@ def fixed_point(
       operator: from values to values of the same structure.
       start: the first values.
       tolerance: in units of the values; relative to the largest of them where that exceeds 1,
-        because float32 resolves no more.
+        because floating-point numbers resolve no more.
       max_iterations: static.
 
     Returns:

@@ -15,6 +15,7 @@ from jaxparl.evaluation.offers import learned_offers, payments_for_following
 from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, RunState, target_weights
+from jaxparl.numbers import ratio
 from jaxparl.types import Offer, PlayValue
 
 
@@ -41,12 +42,13 @@ class AuditMetrics:
     Attributes:
       welfare: the rewards of all agents, payments not included.
       optimal_welfare: the most that it can be.
-      welfare_ratio: the first over the second.
-      payment_share: payments over welfare.
+      welfare_ratio: the first over the second; NaN where the most is not positive.
+      payment_share: payments over welfare, see `PlayValue`.
       equilibrium_payment_share: the same in equilibrium.
       deviation_gain: the certificate, the most that one agent could gain by deviating while the
         others follow, in units of reward.
-      relative_deviation_gain: the largest gain as a share of the agent's utility.
+      relative_deviation_gain: the largest gain as a share of the agent's utility; NaN where that of
+        some agent is not positive.
       agent_loss: mean over the iterations since the last evaluation.
       principal_loss: likewise.
       outcome_model_loss: likewise.
@@ -86,6 +88,14 @@ class Audit:
         """`[]`, the certificate: the most that one agent could gain by deviating."""
         return jnp.max(self.best_responses - self.values.utilities)
 
+    @property
+    def relative_deviation_gain(self) -> jax.Array:
+        """`[]`, the largest gain as a share of the agent's utility.
+
+        NaN where the utility of some agent is not positive.
+        """
+        return jnp.max(ratio(self.best_responses, self.values.utilities)) - 1.0
+
 
 def audit(problem: Problem, offered: Offer) -> Audit:
     """Computes what offers in every state, `[S, N]`, are worth, by dynamic programming."""
@@ -114,11 +124,11 @@ def evaluate(learner: Learner, exact: AuditExact, state: RunState, losses: Losse
     return AuditMetrics(
         welfare=found.values.welfare,
         optimal_welfare=exact.optimal_welfare,
-        welfare_ratio=found.values.welfare / exact.optimal_welfare,
+        welfare_ratio=ratio(found.values.welfare, exact.optimal_welfare),
         payment_share=found.values.payment_share,
         equilibrium_payment_share=exact.equilibrium_payment_share,
         deviation_gain=found.deviation_gain,
-        relative_deviation_gain=jnp.max(found.best_responses / found.values.utilities) - 1.0,
+        relative_deviation_gain=found.relative_deviation_gain,
         agent_loss=losses.agent,
         principal_loss=losses.principal,
         outcome_model_loss=losses.outcome_model,

@@ -20,6 +20,7 @@ from jaxparl.evaluation.offers import learned_offers
 from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, RunState, target_weights
+from jaxparl.numbers import ratio
 from jaxparl.types import Offer
 
 
@@ -45,7 +46,7 @@ class OracleMetrics:
     Attributes:
       principal_utility: what the learned contracts earn against the oracle agent.
       equilibrium_principal_utility: the principal's utility in equilibrium.
-      utility_ratio: the first over the second.
+      utility_ratio: the first over the second; NaN where the second is not positive.
       agent_utility: the oracle agent's utility under the learned contracts.
       equilibrium_agent_utility: the agent's utility in equilibrium.
       recommendation_accuracy: share of the states where the equilibrium's action is recommended.
@@ -112,7 +113,7 @@ def evaluate(
     return OracleMetrics(
         principal_utility=utility,
         equilibrium_principal_utility=exact.principal_utility,
-        utility_ratio=utility / exact.principal_utility,
+        utility_ratio=ratio(utility, exact.principal_utility),
         agent_utility=at_start(learner.problem, response.agent_value),
         equilibrium_agent_utility=exact.agent_utility,
         recommendation_accuracy=jnp.mean(recommendation == exact.recommendation),

@@ -82,7 +82,8 @@ def explore(
     config, hyper_params = problem.config, problem.hyper_params
     whether, which = jax.random.uniform(key, (2, *wanted.shape))
     first, last = hyper_params.epsilon, hyper_params.epsilon_final
-    epsilon = first + (last - first) * iteration / config.iterations
+    passed = jnp.asarray(iteration, jnp.float32)
+    epsilon = first + (last - first) * passed / config.iterations
     explores = whether < epsilon
     if config.exploration == "per_episode":
         explores = jnp.where(actor.starts[:, None], explores, actor.explores)
@@ -116,6 +117,6 @@ def step(
         agent_reward=agent_reward,
         principal_reward=info["principal_reward"],
         next_env_state=info["next_state"],
-        continues=1.0 - terminated,
+        continues=1.0 - terminated.astype(jnp.float32),
     )
     return ActorState(env_state, terminated | truncated, behaviour.explores), transition

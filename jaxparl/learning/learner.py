@@ -71,7 +71,7 @@ def others_follow(follows: jax.Array) -> jax.Array:
     """
     num_agents = follows.shape[0]
     # The next agent first, then the one after: the order is the same from everybody's side.
-    others = (jnp.arange(num_agents)[:, None] + jnp.arange(1, num_agents)) % num_agents
+    others = (jnp.arange(num_agents)[:, None] + jnp.arange(1, num_agents)[None]) % num_agents
     return follows[others].astype(jnp.float32)
 
 

@@ -62,7 +62,8 @@ def with_count(state: TrainState, iteration: jax.Array | int) -> TrainState:
 
     The optimiser's own counter has a run axis under `vmap`. XLA divides by an array differently
     than by a scalar, so Adam's rounding would depend on how many runs are computed side by side.
-    An optimiser that does not divide by its count, such as the outcome model's, does not need this.
+    An optimiser that does not divide by its count, such as the outcome model's, does not need this,
+    and one that keeps no count stays as it is.
 
     Examples:
       >>> state = with_count(init(jnp.ones(2), optimizer(Config(), 0.5, 0.125)), iteration=7)
@@ -70,6 +71,8 @@ def with_count(state: TrainState, iteration: jax.Array | int) -> TrainState:
       7
     """
     # XLA-06, see docs/xla.md.
+    if not optax.tree_utils.tree_get_all_with_path(state.optimizer_state, "count"):
+        return state
     count = jnp.asarray(iteration, jnp.int32)
     counting = optax.tree_utils.tree_set(state.optimizer_state, count=count)
     return dataclasses.replace(state, optimizer_state=counting)
@@ -98,7 +101,9 @@ def gradient_step(
       [1.] 4.0
     """
     (value, aux), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-    updates, optimizer_state = optimize.update(gradient, state.optimizer_state)
+    # optax relies on the usual promotion, of counts to floats.
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        updates, optimizer_state = optimize.update(gradient, state.optimizer_state, state.params)
     params = optax.apply_updates(state.params, updates)
     return dataclasses.replace(state, params=params, optimizer_state=optimizer_state), value, aux
 
@@ -117,8 +122,8 @@ def moved(
       >>> [float(share) for share in shares]  # of the online weights in the average
       [1.0, 1.0, 0.25]
     """
-    progress = (iteration + 1) / config.iterations
-    updates = window * progress * (iteration + 1) / config.target_interval
+    passed = jnp.asarray(iteration + 1, jnp.float32)
+    updates = window * (passed / config.iterations) * passed / config.target_interval
     return optax.incremental_update(online, target, 1.0 / jnp.maximum(updates, 1.0))
 
 

@@ -19,6 +19,7 @@ from jaxparl.environment import Environment
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
+from jaxparl.numbers import in_32_bits
 from jaxparl.training.runs import RunId, ValidationRun, env_params_of, hyper_params_of
 from jaxparl.training.sweep import (
     CompiledRuns,
@@ -56,6 +57,7 @@ def validation_runs(runs: Sequence[RunId]) -> list[ValidationRun]:
     return [ValidationRun(scheme, run) for run in runs for scheme in _SCHEMES]
 
 
+@in_32_bits
 def compile_validation(
     config: Config,
     env: Environment,

@@ -14,6 +14,7 @@ from jaxparl.evaluation.checks import check_game
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState, Weights
+from jaxparl.numbers import in_32_bits, narrow
 from jaxparl.training.task import run_task, solve_context, training_task, validation_task
 from jaxparl.types import PyTree
 from jaxparl.validation import schemes
@@ -67,7 +68,7 @@ def make_train(
     """Makes `train(key, hyper_params=config.hyper_params) -> TrainResult`, a pure function.
 
     `jax.jit` compiles it; `jax.vmap` over keys, and over hyper-parameters to sweep them, makes it
-    many runs (Algorithms 2 and 3 of the paper).
+    many runs (Algorithms 2 and 3 of the paper). It learns in float32, also if JAX may use float64.
 
     Args:
       config: how the run learns.
@@ -87,8 +88,10 @@ def make_train(
       >>> result.metrics.utility_ratio.shape  # one per evaluation
       (2,)
     """
+    env_params = narrow(env_params)
     check_game(env, env_params)
 
+    @in_32_bits
     def train(key: jax.Array, hyper_params: HyperParams = config.hyper_params) -> TrainResult:
         context = solve_context(config, env, env_params, hyper_params)
         state, metrics = run_task(config, training_task(config, env, context), key)
@@ -134,8 +137,10 @@ def make_validate(
       (1,)
     """
     check_can_validate(env)
+    env_params = narrow(env_params)
     check_game(env, env_params)
 
+    @in_32_bits
     def validate(
         key: jax.Array, weights: Weights, hyper_params: HyperParams, scheme: Scheme
     ) -> ValidationResult:

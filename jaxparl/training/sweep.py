@@ -24,6 +24,7 @@ from jax.typing import ArrayLike
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation.checks import check_finite, check_game
+from jaxparl.numbers import in_32_bits
 from jaxparl.training.devices import DeviceLayout, assign_runs, fetch, rows_of
 from jaxparl.training.programs import RUNS_ONCE, IntervalProgram, compile_interval
 from jaxparl.training.runs import AnyRun, RunId, env_params_of, hyper_params_of, own_env_params
@@ -214,14 +215,17 @@ def _start(
     Raises:
       FloatingPointError: a game has exact values that are not finite.
     """
-    # As NumPy arrays, which every process can lay out over the devices of all.
-    found = [jax.device_get(prepare(*arguments)) for arguments in contexts.arguments]
-    for each, (game_id, *_) in zip(found, contexts.arguments, strict=True):
-        check_finite(contexts.exact(each), f"game {game_id}")
-    context = jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
-    return init(select_run(context, contexts.rows[layout.rows]), numbers[layout.rows])
+    # What a game leaves undefined is NaN, and passes a user's check for it.
+    with jax.debug_nans(False):
+        # As NumPy arrays, which every process can lay out over the devices of all.
+        found = [jax.device_get(prepare(*arguments)) for arguments in contexts.arguments]
+        for each, (game_id, *_) in zip(found, contexts.arguments, strict=True):
+            check_finite(contexts.exact(each), f"game {game_id}")
+        context = jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
+        return init(select_run(context, contexts.rows[layout.rows]), numbers[layout.rows])
 
 
+@in_32_bits
 def compile_training(
     config: Config, env: Environment, runs: Sequence[RunId], lanes: int | None = None
 ) -> CompiledRuns:

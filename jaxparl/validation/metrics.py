@@ -17,6 +17,7 @@ from flax import struct
 
 from jaxparl.environment import Environment
 from jaxparl.evaluation.offers import follow_sets, in_every_state
+from jaxparl.numbers import mean_ratio
 from jaxparl.types import PlayValue, PyTree
 from jaxparl.validation.terms import NO_ACTION, Terms, paid, recommended
 
@@ -82,18 +83,12 @@ def mixes(
         recommendation = recommended(env, terms, env_state)
         own = own_policy(env_state, recommendation)
         can_follow = recommendation != NO_ACTION
-        action = jnp.where(sets & can_follow, recommendation, own)
+        action = jnp.where(sets & can_follow[None], recommendation[None], own[None])
         pay = jax.vmap(partial(paid, env, terms, env_state, recommendation))  # over M
-        return Mixes(action, pay(action), action == recommendation)
+        return Mixes(action, pay(action), action == recommendation[None])
 
     by_state = in_every_state(env, of_state)
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), by_state)
-
-
-def _ratio(own: jax.Array, recommended: jax.Array) -> jax.Array:
-    # Rewards and payments of these games are never negative. A utility of 0 is that of a policy
-    # which never gets any.
-    return jnp.mean(own / jnp.where(recommended > 0, recommended, 1.0))
 
 
 def evaluate(
@@ -118,7 +113,7 @@ def evaluate(
     # Paid one unit for every recommendation that is followed, the payments count them.
     units = mixed.follows[0].astype(jnp.float32)
     followed = env.exact_solutions.play_values(env_params, mixed.action[0], units)
-    recommendations = env_params.max_steps_in_episode * env.num_agents
+    recommendations = jnp.asarray(env_params.max_steps_in_episode * env.num_agents, units.dtype)
 
     def if_recommended(value: jax.Array) -> jax.Array:
         return jnp.where(jnp.asarray(terms.scheme.contract_weight) > 0, value, jnp.nan)
@@ -132,10 +127,10 @@ def evaluate(
         payment_share=own.payment_share,
         followed_share=if_recommended(followed.payment / recommendations),
         own_over_recommended_following=if_recommended(
-            _ratio(by_agent[everyone - alone, agents], by_agent[everyone, agents])
+            mean_ratio(by_agent[everyone - alone, agents], by_agent[everyone, agents])
         ),
         own_over_recommended_own=if_recommended(
-            _ratio(by_agent[0, agents], by_agent[alone, agents])
+            mean_ratio(by_agent[0, agents], by_agent[alone, agents])
         ),
         **vars(terms.reference),
         agent_loss=agent_loss,

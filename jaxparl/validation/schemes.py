@@ -76,7 +76,8 @@ def comparable_schemes(
 
     The constant proportion pays the same share of welfare as the principal does if all follow,
     nudges included. To pay a share x it is x / (N - 1), because every reward is paid to each of the
-    N - 1 others.
+    N - 1 others. If following brings no welfare there is nothing to share: nudges are worth 0, and
+    what the principal pays is no share of anything, and counts as 0.
 
     Args:
       problem: of several agents.
@@ -94,10 +95,12 @@ def comparable_schemes(
       0.020, 0.350
     """
     num_agents = problem.env.num_agents
-    parts = problem.env_params.max_steps_in_episode * num_agents
-    proportion = (followed.payment_share + nudge_share) / (num_agents - 1)
+    welfare = jnp.maximum(followed.welfare, 0)
+    parts = jnp.asarray(problem.env_params.max_steps_in_episode * num_agents, welfare.dtype)
+    share = jnp.where(welfare > 0, followed.payment_share, 0)
+    proportion = (share + nudge_share) / (num_agents - 1)
     return {
-        "principal": Scheme(contract_weight=1.0, nudge=nudge_share * followed.welfare / parts),
+        "principal": Scheme(contract_weight=1.0, nudge=nudge_share * welfare / parts),
         "constant": Scheme(proportion=proportion),
         "cooperative": Scheme(proportion=1.0),
         "selfish": Scheme(),

@@ -10,6 +10,7 @@ from jaxparl.config import HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation import audit
 from jaxparl.learning.problem import Problem
+from jaxparl.numbers import mean_ratio
 from jaxparl.types import PyTree
 from jaxparl.validation.schemes import FrozenPrincipal, Scheme
 
@@ -65,7 +66,7 @@ def make_terms(problem: Problem, principal: FrozenPrincipal, scheme: Scheme) -> 
         followed = exact.play_values(env_params, recommendation, payment).utilities
         offered = payment[..., None] * jax.nn.one_hot(recommendation, env.num_actions)
         best = exact.best_responses(env_params, recommendation, offered)
-        return jnp.mean(best / followed)
+        return mean_ratio(best, followed)
 
     solved = audit.solve(problem)
     reference = ExactReference(
@@ -75,7 +76,7 @@ def make_terms(problem: Problem, principal: FrozenPrincipal, scheme: Scheme) -> 
         best_response_over_following=jax.lax.cond(
             jnp.asarray(scheme.contract_weight) > 0,
             best_over_following,
-            lambda: jnp.float32(jnp.nan),
+            lambda: jnp.full((), jnp.nan),
         ),
     )
     return Terms(env_params, hyper_params, principal, scheme, reference)
@@ -134,4 +135,5 @@ def paid(
     """
     follows = action == recommendation
     payment = terms.principal.payment[env.exact_solutions.state_index(env_state)]
-    return follows * (terms.scheme.contract_weight * payment + terms.scheme.nudge)
+    offered = terms.scheme.contract_weight * payment + terms.scheme.nudge
+    return jnp.where(follows, offered, 0.0)

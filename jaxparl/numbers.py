@@ -1,0 +1,119 @@
+"""What floating-point numbers can tell apart: their precision, ties, and ratios of utilities."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import experimental
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+#: Utilities this close, relative to their size where that exceeds 1, are a tie: in float32 the
+#: first, in float64 the second. A least payment leaves an agent exactly indifferent, and symmetric
+#: moves are worth the same, but sums that are rounded differ.
+TIE_TOLERANCE, TIE_TOLERANCE_64 = 1e-5, 1e-12
+
+
+def precision_of(*values: Any) -> Any:
+    """The type to compute with: float64 if an array of them is float64, else float32.
+
+    Examples:
+      >>> precision_of(jnp.ones(2), 0.5).__name__
+      'float32'
+    """
+    is_wide = any(
+        jnp.result_type(value) == jnp.float64
+        for value in values
+        if hasattr(value, "dtype") and not getattr(value, "weak_type", False)
+    )
+    return jnp.float64 if is_wide else jnp.float32
+
+
+def by_precision(dtype: Any, single: float, double: float) -> float:
+    """One of two tolerances: for float32, and for float64.
+
+    Examples:
+      >>> by_precision(jnp.float32, single=1e-6, double=1e-14)
+      1e-06
+    """
+    return double if jnp.dtype(dtype) == jnp.float64 else single
+
+
+def ties(value: jax.Array, best: jax.Array, dtype: Any = None) -> jax.Array:
+    """Where a value ties with the best one `[]`, up to rounding in `dtype`, by default its own.
+
+    Examples:
+      >>> ties(jnp.array([1.0, 2.0, 2.000001]), jnp.float32(2.000001)).tolist()
+      [False, True, True]
+    """
+    tolerance = by_precision(dtype or value.dtype, TIE_TOLERANCE, TIE_TOLERANCE_64)
+    return value >= best - tolerance * jnp.maximum(1.0, jnp.abs(best))
+
+
+def ratio(part: jax.Array, whole: jax.Array) -> jax.Array:
+    """A share of a utility; NaN, for undefined, where the whole is not positive.
+
+    A share of a loss means nothing: who gains 1 on a utility of -2 does not gain -50%.
+
+    Examples:
+      >>> print(ratio(jnp.array([1.0, 1.0]), jnp.array([4.0, -2.0])))
+      [0.25  nan]
+    """
+    is_defined = whole > 0
+    return jnp.where(is_defined, part / jnp.where(is_defined, whole, 1), jnp.nan)
+
+
+def mean_ratio(parts: jax.Array, wholes: jax.Array) -> jax.Array:
+    """The mean of the ratios of `[N]` agents; NaN where one of them is undefined.
+
+    Examples:
+      >>> print(mean_ratio(jnp.array([1.0, 1.5]), jnp.array([1.0, 1.0])))
+      1.25
+    """
+    return jnp.mean(ratio(parts, wholes))
+
+
+def in_32_bits(function: Callable[Args, Result]) -> Callable[Args, Result]:
+    """The same function on 32-bit numbers, whether or not JAX is told to use 64 bits.
+
+    Learning computes in float32. Only exact solutions gain from float64.
+
+    Examples:
+      >>> in_32_bits(jnp.zeros)(2).dtype
+      dtype('float32')
+    """
+    # Before jax 0.8 the switch was in jax.experimental.
+    switch: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else vars(experimental)["enable_x64"]
+
+    @functools.wraps(function)
+    def narrow_function(*args: Args.args, **kwargs: Args.kwargs) -> Result:
+        args, kwargs = narrow((args, kwargs))
+        with switch(False):
+            return function(*args, **kwargs)
+
+    return narrow_function
+
+
+def narrow(tree: Any) -> Any:
+    """A tree with 32-bit numbers for 64-bit ones; whatever is no array stays as it is.
+
+    Examples:
+      >>> import numpy as np
+      >>> narrow({"nudge": np.array([0.5]), "name": "tree"})["nudge"].dtype
+      dtype('float32')
+    """
+    narrower = {jnp.dtype(wide): thin for wide, thin in _NARROWER.items()}
+
+    def of_leaf(leaf: Any) -> Any:
+        thin = narrower.get(getattr(leaf, "dtype", None))
+        return leaf if thin is None else leaf.astype(thin)
+
+    return jax.tree.map(of_leaf, tree)
+
+
+_NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
