@@ -53,7 +53,7 @@ def check_game(env: Environment, env_params: GameParams) -> None:
 
 
 def check_finite(values: Mapping[str, Any], title: str) -> None:
-    """Checks that exact values, by name, are numbers.
+    """Checks that exact values, by name, are numbers; a share of nothing may be undefined (NaN).
 
     Raises:
       FloatingPointError: one of them is not; `title` says of what they are.
@@ -67,6 +67,8 @@ def check_finite(values: Mapping[str, Any], title: str) -> None:
     """
     for name, value in values.items():
         numbers = np.asarray(value)
+        if name.endswith("_share"):
+            numbers = numbers[~np.isnan(numbers)]
         if not np.isfinite(numbers).all():
             wrong = numbers[~np.isfinite(numbers)].ravel()[0]
             raise FloatingPointError(f"the exact {name} of {title} is {wrong}")

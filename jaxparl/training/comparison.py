@@ -101,12 +101,6 @@ def compile_validation(
         # over K, one after the other: the tables of a large game are large.
         return jax.lax.map(partial(make_terms, problem, principal), scheme)
 
-    def exact(terms: Terms) -> dict[str, Any]:
-        """Best responses are not among them: where nothing is offered they are NaN."""
-        reference = terms.reference
-        names = ("optimal_welfare", "equilibrium_payment_share")
-        return {name: getattr(reference, name) for name in names}
-
     names = validation_runs(runs)
     game_ids = np.array([run.game_id for run in runs], np.int32)
     hyper_params = hyper_params_of(config.hyper_params, runs)
@@ -116,8 +110,13 @@ def compile_validation(
     return compile_runs(
         config,
         partial(validation_task, config, env),
-        Contexts(prepare, exact, arguments, rows=np.arange(len(names))),
+        Contexts(prepare, _exact, arguments, rows=np.arange(len(names))),
         runs=names,
         keys=(_VALIDATION_ROOT, numbers),
         lanes=lanes,
     )
+
+
+def _exact(terms: Terms) -> dict[str, Any]:
+    """The exact values that have to be numbers. Shares of nothing are not among them."""
+    return {"optimal_welfare": terms.reference.optimal_welfare}

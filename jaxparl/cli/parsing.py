@@ -1,18 +1,15 @@
-"""The command line: `jaxparl train`, `plan` and `merge`. The only file that imports tyro.
+"""What a command line says: the only file that imports tyro.
 
 A first pass finds the command, the game and the preset. A second one reads the options of that
-game, whose defaults are those of the preset.
+game, whose defaults are those of the preset, or of an earlier run.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
-import signal
-import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union
 
@@ -21,30 +18,9 @@ import tyro
 from jaxparl.config import Config
 from jaxparl.environment import GameParams
 from jaxparl.envs import REGISTRY, Entry
-from jaxparl.experiment import console
-from jaxparl.experiment.job import announce_part, check_lanes, check_validation, prepare
-from jaxparl.experiment.merge import merge
-from jaxparl.experiment.options import (
-    Job,
-    RunOptions,
-    all_runs,
-    check_env_param,
-    numbers_of,
-    own_part,
-    own_runs,
-)
-from jaxparl.experiment.run import run
-from jaxparl.experiment.stage import StoppedError
-from jaxparl.experiment.streams import unbreakable
-from jaxparl.training.plan import plan
-from jaxparl.training.sweep import check_games
+from jaxparl.experiment.options import Job, RunOptions, check_env_param, numbers_of
 
-_BAD_INPUT = 2
-_FAILED = 1
-# By the custom of shells, a process that a signal has ended exits with 128 and its number.
-_SIGNALLED = 128
-
-_HELP_FLAGS = ("-h", "--help")
+HELP_FLAGS = ("-h", "--help")
 # tyro joins lines, except for those that begin with a space.
 _OVERVIEW = """\
 Trains a principal and its agents in lockstep on a game, and compares what they
@@ -60,7 +36,7 @@ Examples, where `python train.py` is the same as `jaxparl train`:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Train:
+class Train:
     """What the first pass finds on a command line that trains."""
 
     env: Annotated[
@@ -79,12 +55,12 @@ class _Train:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Plan(_Train):
+class Plan(Train):
     """The same on one that plans."""
 
 
 @dataclasses.dataclass(frozen=True)
-class _Merge:
+class Merge:
     """The same on one that merges: nothing, all arguments are left for the second pass."""
 
 
@@ -94,16 +70,16 @@ class _Help:
 
 
 # Of each command: what the first pass makes of it, and its line in the help.
-_COMMANDS = {
-    "train": (_Train, "train principals and their agents on a game"),
-    "plan": (_Plan, "show what training would need: memory and time"),
-    "merge": (_Merge, "join the parts of a sweep that was trained with --shard"),
+COMMANDS = {
+    "train": (Train, "train principals and their agents on a game"),
+    "plan": (Plan, "show what training would need: memory and time"),
+    "merge": (Merge, "join the parts of a sweep that was trained with --shard"),
     "help": (_Help, "print this help"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class _Parts:
+class Parts:
     """Which parts to join.
 
     Attributes:
@@ -113,32 +89,6 @@ class _Parts:
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     out: Path | None = None
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Runs `jaxparl COMMAND ...`.
-
-    Raises:
-      SystemExit: with code 0 after help; with code 2 and one line for bad input, nothing written;
-        with code 1 and one line for what fails later; with 128 + N after signal N.
-    """
-    with unbreakable():
-        _run_command(list(sys.argv[1:] if argv is None else argv))
-
-
-def _run_command(arguments: Sequence[str]) -> None:
-    command, rest = _first_pass(arguments)
-    if isinstance(command, _Merge):
-        _merge(rest)
-    elif isinstance(command, _Plan):
-        _plan(arguments[1:])
-    elif isinstance(command, _Train):
-        _train(arguments[1:])
-    elif rest and rest[0] not in _HELP_FLAGS:
-        names = ", ".join(_COMMANDS)
-        _fail(f"unknown command {rest[0]!r}; there is: {names}", _BAD_INPUT)
-    else:
-        _first_pass(["--help"], show_help=True)
 
 
 def parse(argv: Sequence[str], command: str = "train") -> Job:
@@ -152,8 +102,8 @@ def parse(argv: Sequence[str], command: str = "train") -> Job:
       ValueError: for an unknown game, preset or option, or a value out of range.
       SystemExit: with code 2 for a value of the wrong type, with code 0 after help.
     """
-    found, rest = _first_pass([command, *argv])
-    if not found.env and (not rest or any(flag in rest for flag in _HELP_FLAGS)):
+    found, rest = first_pass([command, *argv])
+    if not found.env and (not rest or any(flag in rest for flag in HELP_FLAGS)):
         _show_games(command)
     if not found.env:
         raise ValueError(f"name a game before its options, one of: {', '.join(REGISTRY)}")
@@ -167,11 +117,11 @@ def parse(argv: Sequence[str], command: str = "train") -> Job:
     return _second_pass(command, name, found.preset, [*rest, *more])
 
 
-def _first_pass(arguments: Sequence[str], show_help: bool = False) -> tuple[Any, list[str]]:
+def first_pass(arguments: Sequence[str], show_help: bool = False) -> tuple[Any, list[str]]:
     """The command, and the arguments that are not read yet."""
     commands = tuple(
         Annotated[kind, tyro.conf.subcommand(name, description=line)]
-        for name, (kind, line) in _COMMANDS.items()
+        for name, (kind, line) in COMMANDS.items()
     )
     found: tuple[Any, list[str]] = tyro.cli(
         Union[commands],  # type: ignore[arg-type]  # noqa: UP007
@@ -247,11 +197,11 @@ def _params_class(defaults: GameParams) -> type:
 
 def _show_games(command: str) -> NoReturn:
     """Prints the games and their presets, and exits."""
-    lines = [f"{_capitalised(_COMMANDS[command][1])}. Games and their presets:"]
+    lines = [f"{_capitalised(COMMANDS[command][1])}. Games and their presets:"]
     for name, entry in REGISTRY.items():
         lines += [_fill(f"  {name}: {entry.summary}", indent=4), _preset_lines(entry)]
     tyro.cli(
-        _COMMANDS[command][0],
+        COMMANDS[command][0],
         prog=f"jaxparl {command}",
         description="\n".join(lines),
         args=["--help"],
@@ -292,61 +242,15 @@ def _describe_unknown(unknown: Sequence[str], game: str, parsed: Any) -> str:
     return f"{game} has no option {option}; {hint}: {', '.join(known)}"
 
 
-def _train(arguments: Sequence[str]) -> None:
-    with _bad_input():
-        job = parse(arguments)
-        console.first_process_only()
-        experiment = prepare(job, REGISTRY[job.environment].environment(job.settings))
-    path = experiment.folder.path
-    try:
-        with contextlib.closing(experiment.folder):
-            run(experiment)
-    except StoppedError as stopped:
-        console.stopped(stopped.iteration, path)
-        sys.exit(_SIGNALLED + stopped.signal)
-    except KeyboardInterrupt:
-        console.interrupted(path)
-        sys.exit(_SIGNALLED + signal.SIGINT)
-    except (FloatingPointError, OSError) as error:
-        _fail(str(error), _FAILED)
+def parse_parts(arguments: Sequence[str]) -> Parts:
+    """Reads `FOLDER [--out FOLDER]` of the command that merges.
 
-
-def _plan(arguments: Sequence[str]) -> None:
-    with _bad_input():
-        job = parse(arguments, "plan")
-        console.first_process_only()
-        env = REGISTRY[job.environment].environment(job.settings)
-        part = own_part(job.options)
-        runs = own_runs(all_runs(job), part)
-        if job.options.principal:
-            raise ValueError("plan reads no --principal; --validate says what validation needs")
-        check_validation(job, env)
-        check_lanes(job.options.lanes, len(runs))
-        announce_part(part)
-        check_games(env, runs)
-    console.plan(plan(job.config, env, runs, job.options.lanes, job.options.validate))
-
-
-def _merge(arguments: Sequence[str]) -> None:
-    parts = tyro.cli(
-        _Parts,
+    Raises:
+      SystemExit: with code 2 for what cannot be read, with code 0 after help.
+    """
+    return tyro.cli(
+        Parts,
         prog="jaxparl merge",
         description="Joins the parts of a sweep that was trained with --shard into one folder.",
         args=arguments,
     )
-    with _bad_input():
-        console.merged(merge(parts.folder, parts.out))
-
-
-@contextlib.contextmanager
-def _bad_input() -> Iterator[None]:
-    """Ends the process with one line where what it was given makes no sense."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        _fail(str(error), _BAD_INPUT)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
