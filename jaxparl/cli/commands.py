@@ -57,9 +57,9 @@ def _train(arguments: Sequence[str]) -> None:
         job = parsing.parse(arguments)
         console.first_process_only()
         experiment = prepare(job, REGISTRY[job.environment].environment(job.settings))
-    path = experiment.folder.path
+    path = experiment.path
     try:
-        with contextlib.closing(experiment.folder):
+        with contextlib.closing(experiment):
             run(experiment)
     except StoppedError as stopped:
         console.stopped(stopped.iteration, path)

@@ -132,6 +132,11 @@ class Checkpoints:
                 f"the checkpoint {self.path / str(evaluations)} is damaged ({error}); {remedy}"
             ) from None
 
+    def keep_newest(self) -> None:
+        """Deletes all snapshots but the newest."""
+        for evaluations in self._manager.all_steps()[:-1]:
+            self._manager.delete(evaluations)
+
     def close(self) -> None:
         """Releases the folder."""
         self._manager.close()

@@ -7,6 +7,7 @@ inside of it, and joined with those that are there.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,11 +17,14 @@ import numpy as np
 
 from jaxparl.config import Config
 from jaxparl.experiment import provenance
+from jaxparl.experiment.merge import Part, join
+from jaxparl.experiment.run_folder import RunFolder, read_config
 from jaxparl.experiment.stage import TRAINING, VALIDATION
 from jaxparl.training.runs import RunId, hyper_params_of, run_of
 
-#: Inside of a run's folder: where runs are trained that it lacks, and where all are joined.
-ADDED, JOINED = "added", "joined"
+#: Inside of a run's folder: where runs are trained that it lacks; where they are being joined with
+#: those that it has; and the same when that is complete.
+ADDED, JOINING, JOINED = "added", "joining", "joined"
 
 
 class Growth(NamedTuple):
@@ -57,14 +61,15 @@ def growth_of(
     except (KeyError, TypeError, ValueError):
         return None
     added = [run for run in runs if run not in set(found)]
-    is_wider, is_longer = bool(added) and set(found) < set(runs), wanted > past
+    # The parts of a sweep do not get more runs: their numbers say which runs they are.
+    is_wider = set(found) < set(runs) and not recorded.get("shard")
+    is_longer = wanted > past
     if not is_wider and not is_longer:
         return None
-    but = {"runs": None, **({"of_runs": None} if is_wider else {})} if is_wider else {}
-    config = {**recorded["config"], "iterations": wanted} if is_longer else recorded["config"]
-    here = {**asked, **but}
-    there = {**{name: recorded.get(name) for name in asked}, **but, "config": config}
-    if provenance.differences(here, there):
+    grown = dict.fromkeys(("runs", "of_runs") if is_wider else ())
+    there = {name: recorded.get(name) for name in asked}
+    there["config"] = {**recorded["config"], "iterations": max(wanted, past)}
+    if provenance.differences({**asked, **grown}, {**there, **grown}):
         return None
     return Growth(past if is_longer else None, added if is_wider else [])
 
@@ -139,19 +144,37 @@ def reopen(path: Path) -> None:
         (path / f"{VALIDATION.metrics}.{name}").unlink(missing_ok=True)
 
 
-def replace_by_joined(path: Path) -> None:
-    """Moves what was joined to where the smaller run was; config.json last.
+def join_with_smaller(smaller: RunFolder, added: RunFolder) -> None:
+    """Joins a run with what was added to it, and puts the whole in its place.
 
-    If it is interrupted, it can be repeated: until its config.json is moved, what is left in the
-    folder `joined` is complete.
+    Args:
+      smaller: the folder of the run that has grown.
+      added: the folder of the runs that it lacked, inside of it; finished. It is released.
+    """
+    parts = [Part(path, read_config(path)) for path in (added.path, smaller.path)]
+    added.close()
+    joining = smaller.path / JOINING
+    shutil.rmtree(joining, ignore_errors=True)
+    with contextlib.closing(RunFolder(joining)) as folder:
+        join(folder, parts)
+    joining.rename(smaller.path / JOINED)
+    replace_by_joined(smaller.path)
+
+
+def replace_by_joined(path: Path) -> None:
+    """Moves what was joined, if anything, to where the smaller run was.
+
+    It is begun when everything is joined, and where it was interrupted, it is begun again.
     """
     joined = path / JOINED
-    entries = [entry for entry in joined.iterdir() if entry.name not in ("config.json", ".lock")]
-    for entry in entries:
+    if not joined.exists():
+        return
+    (joined / ".lock").unlink(missing_ok=True)
+    # config.json comes last: until then the folder is known as that of the smaller run.
+    for entry in sorted(joined.iterdir(), key=lambda entry: entry.name == "config.json"):
         target = path / entry.name
         if entry.is_dir():
             shutil.rmtree(target, ignore_errors=True)
         entry.replace(target)
-    (joined / "config.json").replace(path / "config.json")
-    for folder in (JOINED, ADDED):
-        shutil.rmtree(path / folder, ignore_errors=True)
+    joined.rmdir()
+    shutil.rmtree(path / ADDED)

@@ -12,23 +12,23 @@ import numpy as np
 
 from jaxparl.environment import Environment
 from jaxparl.experiment import console, provenance, run_folder
-from jaxparl.experiment.checkpoint import load_weights
+from jaxparl.experiment.growth import (
+    ADDED,
+    Growth,
+    check_longer,
+    growth_of,
+    reopen,
+    replace_by_joined,
+)
 from jaxparl.experiment.options import Job, all_runs, own_part, own_runs
-from jaxparl.experiment.results import diverged
+from jaxparl.experiment.principals import Principals, load_principals
 from jaxparl.experiment.run_folder import RunFolder, shard_name
 from jaxparl.experiment.slurm import Part
-from jaxparl.learning.state import Weights
+from jaxparl.experiment.stage import TRAINING, VALIDATION
 from jaxparl.training.devices import assign_runs
-from jaxparl.training.runs import RunId, describe, run_of
+from jaxparl.training.runs import RunId
 from jaxparl.training.sweep import check_games, select_run
-from jaxparl.validation import black_boxes, requirements
-
-
-class Principals(NamedTuple):
-    """Trained principals: which runs they are of, and the weights of all of them, `[R, ...]`."""
-
-    runs: list[RunId]
-    weights: Weights
+from jaxparl.validation import requirements
 
 
 class Experiment(NamedTuple):
@@ -41,6 +41,7 @@ class Experiment(NamedTuple):
       saved: the principals to validate, where nothing is to be trained.
       folder: where results go.
       largest: the runs of the largest part of the sweep. All parts have as many lanes as that one.
+      smaller: the folder of a finished run to which these runs are added, if they are.
     """
 
     job: Job
@@ -49,6 +50,18 @@ class Experiment(NamedTuple):
     saved: Principals | None
     folder: RunFolder
     largest: int
+    smaller: RunFolder | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the results will be in the end."""
+        return (self.smaller or self.folder).path
+
+    def close(self) -> None:
+        """Releases the folders."""
+        self.folder.close()
+        if self.smaller:
+            self.smaller.close()
 
     def lanes(self, rows_per_run: int = 1) -> int:
         """How many rows of a device are computed side by side; a run has one row, or more."""
@@ -65,7 +78,7 @@ def prepare(job: Job, env: Environment) -> Experiment:
     """
     options = job.options
     check_validation(job, env)
-    saved = _load_principals(job, env)
+    saved = load_principals(job, env)
     every = saved.runs if saved else all_runs(job)
     part = own_part(options)
     runs = own_runs(every, part)
@@ -81,20 +94,86 @@ def prepare(job: Job, env: Environment) -> Experiment:
         saved = Principals(runs, select_run(saved.weights, rows))
     base = options.out or _folder_under_runs(job, recorded, runs)
     path = base / shard_name(part.index, part.count) if part else base
-    folder = RunFolder(path, options.resume == "auto")
-    array = {"slurm_array": part.array._asdict()} if part and part.array else {}
+    folder = RunFolder(path, options.resume != "never")
+    experiment = Experiment(job, env, runs, saved, folder, largest)
     try:
-        changes = folder.write_config(recorded, runs, **array)
+        experiment, changes = _begin(experiment, recorded, part)
     except (ValueError, OSError):
         folder.close()
         raise
     announce_part(part)
-    for change in changes or ():
+    for change in changes:
         console.warn(
             "this run was begun with other versions or on another machine, and bits may differ: "
             f"{change}"
         )
-    return Experiment(job, env, runs, saved, folder, largest)
+    return experiment
+
+
+def _begin(
+    experiment: Experiment, recorded: Mapping[str, Any], part: Part | None
+) -> tuple[Experiment, list[str]]:
+    """Records what is about to be run; or finds out what the run in the folder lacks of it.
+
+    Returns:
+      What is to be run, and what has changed of versions and machine since it was begun.
+    """
+    job, folder, runs = experiment.job, experiment.folder, experiment.runs
+    remarks = {"slurm_array": part.array._asdict()} if part and part.array else {}
+    growth = _growth(experiment, recorded, part)
+    if growth is None:
+        return experiment, folder.write_config(recorded, runs, **remarks) or []
+    if growth.past_iterations is not None:
+        is_told = job.options.resume == "extend"
+        check_longer(job.config, runs, growth.past_iterations, is_told=is_told)
+        reopen(folder.path)
+        folder.rewrite_config(recorded, runs, **remarks)
+        console.note(f"the run that is there goes on from iteration {growth.past_iterations:,}")
+        return experiment, []
+    added = RunFolder(folder.path / ADDED, resume=True)
+    there = len(runs) - len(growth.added)
+    console.note(f"{len(growth.added)} runs are added to the {there} that are there")
+    experiment = experiment._replace(runs=growth.added, folder=added, smaller=folder, largest=there)
+    asked = {**recorded, "lanes": experiment.lanes()}
+    return experiment, added.write_config(asked, growth.added) or []
+
+
+def _growth(
+    experiment: Experiment, recorded: Mapping[str, Any], part: Part | None
+) -> Growth | None:
+    """What the run in the folder lacks of what is asked for, if it lacks anything.
+
+    Raises:
+      ValueError: it lacks too much at once, or is not finished.
+    """
+    path, options = experiment.folder.path, experiment.job.options
+    if options.resume == "never" or options.principal or not (path / "config.json").exists():
+        return None
+    replace_by_joined(path)
+    found = run_folder.read_config(path)
+    if found.get("format") != provenance.FORMAT:
+        return None
+    asked = run_folder.with_runs(recorded, experiment.runs)
+    if part is None:
+        # Lanes are by default as many as runs: those that are added have as many as were there.
+        there = experiment._replace(largest=len(found["runs"]))
+        asked["lanes"] = there.lanes()
+    growth = growth_of(found, asked, experiment.runs)
+    if growth is None:
+        return None
+    if options.distributed:
+        raise ValueError(f"the run in {path} can only grow in one process, without --distributed")
+    if growth.added and growth.past_iterations is not None:
+        raise ValueError(
+            f"the run in {path} lacks iterations as well as runs; let it grow by one and then by "
+            "the other"
+        )
+    last = VALIDATION if options.validate else TRAINING
+    if growth.added and not (path / f"{last.summary}.json").exists():
+        raise ValueError(
+            f"the run in {path} is not finished; finish it with its own runs, then add others"
+        )
+    return growth
 
 
 def announce_part(part: Part | None) -> None:
@@ -176,50 +255,6 @@ def _check_siblings(out: Path, recorded: Mapping[str, Any]) -> None:
             )
 
 
-def _load_principals(job: Job, env: Environment) -> Principals | None:
-    """The principals that a job is to validate without training, if it names any.
-
-    Raises:
-      OSError: there is no run in that folder, or it is not finished.
-      ValueError: they are of another game, or have other networks.
-    """
-    path = job.options.principal
-    if path is None:
-        return None
-    recorded = run_folder.read_config(path)
-    asked = provenance.as_json(
-        {"environment": job.environment, "settings": dataclasses.asdict(job.settings)}
-    )
-    found = {name: recorded.get(name) for name in asked}
-    differences = provenance.differences(asked, found)
-    if differences:
-        raise ValueError(f"the principals in {path} are of another game: {'; '.join(differences)}")
-    weights = load_weights(path / "checkpoints" / "final")
-    black_boxes.check_principal(job.config, env, select_run(weights, 0))
-    principals = Principals([run_of(labels) for labels in recorded["runs"]], weights)
-    for name, value in job.env_params.items():
-        for run in principals.runs:
-            if dict(run.own).get(name) != value:
-                raise ValueError(
-                    f"the principals in {path} are of another game: {describe(run)} does not have "
-                    f"{name} {value}. They are validated in the game that they were trained in"
-                )
-    has_diverged = diverged(run_folder.read_curves(path, principals.runs))
-    if has_diverged.all():
-        raise ValueError(f"every run in {path} has diverged; there is no principal to validate")
-    for number in np.flatnonzero(has_diverged):
-        run = describe(principals.runs[int(number)])
-        console.warn(f"{run} has diverged: its principal is not validated")
-    return sound_principals(principals, has_diverged)
-
-
-def sound_principals(principals: Principals, has_diverged: np.ndarray) -> Principals:
-    """The principals of those runs that have not diverged, `[R]` bool."""
-    sound = np.flatnonzero(~has_diverged)
-    runs = [principals.runs[int(number)] for number in sound]
-    return Principals(runs, select_run(principals.weights, sound))
-
-
 def _folder_under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[RunId]) -> Path:
     """A new folder under runs/; to resume, the one there that was made with the same settings."""
     name = f"{job.environment}-{job.options.preset}"
@@ -228,7 +263,7 @@ def _folder_under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[Run
     if job.options.distributed:
         raise ValueError("--distributed needs --out: a folder that every process sees")
     taken = sorted(Path("runs").glob(f"{name}-*"))
-    if job.options.resume == "auto":
+    if job.options.resume != "never":
         for path in taken:
             if _is_same(path, recorded, runs):
                 return path

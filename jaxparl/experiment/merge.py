@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,26 +51,40 @@ def merge(path: Path, out: Path | None = None) -> Path:
     parts = _find_parts(path)
     config = parts[0].config
     _check_same_sweep(parts)
-    is_validated = config["validate"] or config["principal"] is not None
-    _check_complete(path, parts, VALIDATION if is_validated else TRAINING)
+    _check_complete(path, parts, VALIDATION if _is_validated(config) else TRAINING)
     with contextlib.closing(RunFolder(out or path / "merged")) as folder:
-        _write_whole(folder, parts, is_validated)
+        join(folder, parts)
         return folder.path
 
 
-def _write_whole(folder: RunFolder, parts: Sequence[Part], is_validated: bool) -> None:
+def join(folder: RunFolder, parts: Sequence[Part]) -> None:
+    """Writes to an empty folder the whole that the first of the parts names as that of all.
+
+    Args:
+      folder: of the whole.
+      parts: all of which are finished; together they have all runs.
+    """
     config = parts[0].config
     runs = [run_of(labels) for labels in config["of_runs"]]
     common = {name: value for name, value in config.items() if name not in _OWN}
     folder.write_config({**common, "shard": None}, runs)
     if config["principal"] is None:
+        found = [run_of(labels) for part in parts for labels in part.config["runs"]]
+        order = np.array([found.index(run) for run in runs])
         weights = [vars(load_weights(part.path / "checkpoints" / "final")) for part in parts]
-        joined: dict[str, Any] = jax.tree.map(lambda *leaves: np.concatenate(leaves), *weights)
+        joined: dict[str, Any] = jax.tree.map(
+            lambda *leaves: np.concatenate(leaves)[order], *weights
+        )
         save_weights(folder.path / "checkpoints" / "final", Weights(**joined))
-        _write_stage(folder, TRAINING, config["label"], _join(parts, runs, TRAINING))
-    if is_validated:
+        _write_stage(folder, TRAINING, config["label"], _join(parts, found, order, TRAINING))
+    if _is_validated(config):
         schemes = [run for part in parts for run in _validation_runs(part)]
-        _write_stage(folder, VALIDATION, config["label"], _join(parts, schemes, VALIDATION))
+        order = np.argsort([runs.index(scheme.run) for scheme in schemes], kind="stable")
+        _write_stage(folder, VALIDATION, config["label"], _join(parts, schemes, order, VALIDATION))
+
+
+def _is_validated(config: Mapping[str, Any]) -> bool:
+    return config["validate"] or config["principal"] is not None
 
 
 def _write_stage(folder: RunFolder, stage: Stage, game_label: str, result: StageResult) -> None:
@@ -135,12 +149,14 @@ def _missing_parts(parts: Sequence[Part], done: Sequence[Part]) -> str:
     return ", ".join(names)
 
 
-def _join(parts: Sequence[Part], runs: Sequence[AnyRun], stage: Stage) -> StageResult:
-    """What the parts have found in a stage, one after the other."""
+def _join(
+    parts: Sequence[Part], runs: Sequence[AnyRun], order: np.ndarray, stage: Stage
+) -> StageResult:
+    """What the parts have found in a stage, of their runs, which are brought into an order."""
     arrays = [dict(np.load(part.path / f"{stage.metrics}.npz")) for part in parts]
     iterations = arrays[0]["iteration"]
     curves = {
-        field: np.concatenate([part[field] for part in arrays])
+        field: np.concatenate([part[field] for part in arrays])[order]
         for field, values in arrays[0].items()
         if values.ndim == 2  # [R, evaluations]; the others say which run is which
     }
@@ -149,12 +165,13 @@ def _join(parts: Sequence[Part], runs: Sequence[AnyRun], stage: Stage) -> StageR
         name: sum(content["timing"][name] for content in summaries)
         for name in ("compile_seconds", "setup_seconds", "train_seconds")
     }
+    digests = [run["fingerprint"] for content in summaries for run in content["runs"]]
     return StageResult(
-        runs=runs,
+        runs=[runs[number] for number in order],
         iterations=iterations,
         curves=curves,
         timing=stage_timing(**totals, iterations=float(iterations[-1]) * len(runs)),
-        fingerprints=[run["fingerprint"] for content in summaries for run in content["runs"]],
+        fingerprints=[digests[number] for number in order],
     )
 
 

@@ -46,7 +46,9 @@ class RunOptions:
         principals.
       out: the folder for the results, new or empty; by default a new one under runs/.
       resume: `auto` resumes what the folder holds, if it was made with the same settings, and skips
-        what is finished. Without --out it looks for such a folder under runs/.
+        what is finished; with --out, more iterations, seeds, games or swept values go on from it.
+        Without --out it looks for such a folder under runs/. `extend` does the same, and goes on to
+        more iterations even where learning rates or other schedules had ended.
       checkpoint_seconds: the least time between two checkpoints; by default checkpoints take 2% of
         all time.
     """
@@ -61,7 +63,7 @@ class RunOptions:
     validate: bool = False
     principal: Path | None = None
     out: Path | None = None
-    resume: Literal["never", "auto"] = "never"
+    resume: Literal["never", "auto", "extend"] = "never"
     checkpoint_seconds: float | None = None
 
     def __post_init__(self) -> None:

@@ -12,7 +12,9 @@ from jaxparl.environment import Environment
 from jaxparl.evaluation.rollouts import all_follow
 from jaxparl.experiment import console
 from jaxparl.experiment.checkpoint import discard, load_weights, save_weights
-from jaxparl.experiment.job import Experiment, Principals, sound_principals
+from jaxparl.experiment.growth import join_with_smaller
+from jaxparl.experiment.job import Experiment
+from jaxparl.experiment.principals import Principals, sound_principals
 from jaxparl.experiment.recording import Playback, record
 from jaxparl.experiment.results import StageResult, diverged
 from jaxparl.experiment.stage import TRAINING, VALIDATION, Stage, run_stage
@@ -38,30 +40,34 @@ def run(experiment: Experiment) -> None:
       DamagedCheckpointError: the newest checkpoint does not hold what was written.
       OSError: results could not be written.
     """
-    job, runs, folder = experiment.job, experiment.runs, experiment.folder
-    saved = experiment.saved
-    is_validated = saved is not None or job.options.validate
-    if folder.has_summary((VALIDATION if is_validated else TRAINING).summary):
+    folder = experiment.folder
+    is_validated = experiment.saved is not None or experiment.job.options.validate
+    is_finished = folder.has_summary((VALIDATION if is_validated else TRAINING).summary)
+    if is_finished and not experiment.smaller:
         console.finished_already(folder.path)
         return
-    console.announce(job.environment, job.options.preset, runs, job.config, folder.path)
-    principals = saved or _train(experiment)
+    if not is_finished:
+        _run_stages(experiment, is_validated=is_validated)
+    if experiment.smaller:
+        join_with_smaller(experiment.smaller, folder)
+    console.finished(experiment.path)
+
+
+def _run_stages(experiment: Experiment, *, is_validated: bool) -> None:
+    job, runs = experiment.job, experiment.runs
+    console.announce(job.environment, job.options.preset, runs, job.config, experiment.folder.path)
+    principals = experiment.saved or _train(experiment)
     if is_validated:
         lost = len(runs) - len(principals.runs)
         if lost:
             console.warn(f"{lost} of {len(runs)} principals have diverged and are not validated")
         _validate(experiment, principals)
-    console.finished(folder.path)
 
 
 def _train(experiment: Experiment) -> Principals:
     """The principals that have not diverged; read from the folder, if training is finished."""
-    env, config, runs, folder = (
-        experiment.env,
-        experiment.job.config,
-        experiment.runs,
-        experiment.folder,
-    )
+    env, config = experiment.env, experiment.job.config
+    runs, folder = experiment.runs, experiment.folder
     final = folder.path / "checkpoints" / "final"
     if folder.has_summary(TRAINING.summary):
         principals = Principals(runs, load_weights(final))
@@ -120,7 +126,8 @@ def _finish(
     groups = group_runs(result.runs, diverged(result.curves), experiment.job.label)
     console.closing_table(stage.title, groups, result)
     record(folder, stage, groups, result, playback)
-    discard(folder.path / "checkpoints" / stage.activity)
+    if not stage.keeps_state:
+        discard(folder.path / "checkpoints" / stage.activity)
 
 
 def _all_follow(experiment: Experiment, principals: Principals) -> Playback:

@@ -4,8 +4,8 @@ config.json    settings, versions and machine, written before training starts
 metrics.csv    one row per run and evaluation, appended while training
 metrics.npz    the same as arrays [run, evaluation], with the game, seed and settings of each run
 figure.png     the learning curves
-checkpoints/   `final`, the weights after the last iteration, `[run, ...]`; before that, in a folder
-               for each stage, the whole state of all runs, from which they can be resumed
+checkpoints/   `final`, the weights after the last iteration, `[run, ...]`; and in a folder for each
+               stage the whole state of all runs, from which they are resumed, or go on
 summary.json   each metric's last evaluation by group of runs that differ by their seeds: count,
                means, 95% interval and value per run; written last
 validation.*   the same files of validation, where the principals were validated
@@ -68,7 +68,7 @@ def changed_settings(
     recorded: Mapping[str, Any], settings: Mapping[str, Any], runs: Sequence[RunId]
 ) -> list[str]:
     """Which settings differ from those `recorded` in a folder; see `provenance.differences`."""
-    asked = _with_runs(settings, runs)
+    asked = with_runs(settings, runs)
     return provenance.differences(asked, {name: recorded.get(name) for name in asked})
 
 
@@ -150,9 +150,7 @@ class RunFolder:
             version of jaxparl whose runs cannot be resumed.
         """
         if not (self.path / "config.json").exists():
-            asked = _with_runs(settings, runs)
-            content = {"format": provenance.FORMAT, **asked, **remarks, **provenance.origin()}
-            self._write_json("config", content)
+            self._record_config(settings, runs, remarks)
             return []
         recorded = read_config(self.path)
         remedy = "finish it with that version, or choose another --out"
@@ -164,6 +162,20 @@ class RunFolder:
                 "another --out, or give those settings"
             )
         return provenance.changed_origin(provenance.origin(), recorded)
+
+    @by_first
+    def rewrite_config(
+        self, settings: Mapping[str, Any], runs: Sequence[RunId], **remarks: Any
+    ) -> None:
+        """Records other settings than those that the folder's run was begun with."""
+        self._record_config(settings, runs, remarks)
+
+    def _record_config(
+        self, settings: Mapping[str, Any], runs: Sequence[RunId], remarks: Mapping[str, Any]
+    ) -> None:
+        asked = with_runs(settings, runs)
+        content = {"format": provenance.FORMAT, **asked, **remarks, **provenance.origin()}
+        self._write_json("config", content)
 
     @by_first
     def start_metrics(
@@ -265,5 +277,6 @@ def _visible(path: Path) -> list[Path]:
     return [entry for entry in path.iterdir() if not entry.name.startswith(".")]
 
 
-def _with_runs(settings: Mapping[str, Any], runs: Sequence[RunId]) -> dict[str, Any]:
+def with_runs(settings: Mapping[str, Any], runs: Sequence[RunId]) -> dict[str, Any]:
+    """Settings and runs as they are read back from config.json."""
     return provenance.as_json({**settings, "runs": [run.labels() for run in runs]})

@@ -34,6 +34,7 @@ class Stage(NamedTuple):
       figure: the name of its .png.
       episode: the name of its .gif.
       title: of its closing table.
+      keeps_state: whether the state after the last iteration is kept, so that more may follow.
     """
 
     activity: str
@@ -42,6 +43,7 @@ class Stage(NamedTuple):
     figure: str
     episode: str
     title: str
+    keeps_state: bool
 
 
 TRAINING = Stage(
@@ -51,6 +53,7 @@ TRAINING = Stage(
     figure="figure",
     episode="episode",
     title="Learned beside exact: the last evaluation",
+    keeps_state=True,
 )
 VALIDATION = Stage(
     activity="validating",
@@ -59,6 +62,7 @@ VALIDATION = Stage(
     figure="validation",
     episode="validation",
     title="Black-box agents under each scheme: the last evaluation",
+    keeps_state=False,
 )
 
 
@@ -119,7 +123,8 @@ def run_stage(
             line.update(progress, record.add(progress))
             stop = any_process(interruption.signal or 0)
             is_last = progress.evaluations == config.num_evaluations
-            if stop or any_process(not is_last and schedule.is_due()):
+            is_kept = is_last and stage.keeps_state
+            if stop or is_kept or any_process(not is_last and schedule.is_due()):
                 _save(checkpoints, progress, record.curves(), schedule)
             if stop:
                 raise StoppedError(stop, progress.evaluations * config.evaluation_interval)
@@ -130,6 +135,8 @@ def run_stage(
         iterations=config.iterations * len(compiled.runs),
     )
     digests = fingerprints(key_data(runs))[: len(compiled.runs)]
+    if stage.keeps_state:
+        checkpoints.keep_newest()
     checkpoints.close()
     return record.result(timing, digests), keep(runs, record.has_diverged)
 

@@ -1,0 +1,69 @@
+"""Trained principals, of a run or of an earlier one, without those that have diverged."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxparl.environment import Environment
+from jaxparl.experiment import console, provenance, run_folder
+from jaxparl.experiment.checkpoint import load_weights
+from jaxparl.experiment.options import Job
+from jaxparl.experiment.results import diverged
+from jaxparl.learning.state import Weights
+from jaxparl.training.runs import RunId, describe, run_of
+from jaxparl.training.sweep import select_run
+from jaxparl.validation import black_boxes
+
+
+class Principals(NamedTuple):
+    """Trained principals: which runs they are of, and the weights of all of them, `[R, ...]`."""
+
+    runs: list[RunId]
+    weights: Weights
+
+
+def load_principals(job: Job, env: Environment) -> Principals | None:
+    """The principals that a job is to validate without training, if it names any.
+
+    Raises:
+      OSError: there is no run in that folder, or it is not finished.
+      ValueError: they are of another game, or have other networks.
+    """
+    path = job.options.principal
+    if path is None:
+        return None
+    recorded = run_folder.read_config(path)
+    asked = provenance.as_json(
+        {"environment": job.environment, "settings": dataclasses.asdict(job.settings)}
+    )
+    found = {name: recorded.get(name) for name in asked}
+    differences = provenance.differences(asked, found)
+    if differences:
+        raise ValueError(f"the principals in {path} are of another game: {'; '.join(differences)}")
+    weights = load_weights(path / "checkpoints" / "final")
+    black_boxes.check_principal(job.config, env, select_run(weights, 0))
+    principals = Principals([run_of(labels) for labels in recorded["runs"]], weights)
+    for name, value in job.env_params.items():
+        for run in principals.runs:
+            if dict(run.own).get(name) != value:
+                raise ValueError(
+                    f"the principals in {path} are of another game: {describe(run)} does not have "
+                    f"{name} {value}. They are validated in the game that they were trained in"
+                )
+    has_diverged = diverged(run_folder.read_curves(path, principals.runs))
+    if has_diverged.all():
+        raise ValueError(f"every run in {path} has diverged; there is no principal to validate")
+    for number in np.flatnonzero(has_diverged):
+        run = describe(principals.runs[int(number)])
+        console.warn(f"{run} has diverged: its principal is not validated")
+    return sound_principals(principals, has_diverged)
+
+
+def sound_principals(principals: Principals, has_diverged: np.ndarray) -> Principals:
+    """The principals of those runs that have not diverged, `[R]` bool."""
+    sound = np.flatnonzero(~has_diverged)
+    runs = [principals.runs[int(number)] for number in sound]
+    return Principals(runs, select_run(principals.weights, sound))
