@@ -41,7 +41,7 @@ def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
         return
     gamma, own = np.float32(env_params.discount), np.float32(facts.table.discount)
     if gamma != own:
-        yield f"its params have a discount of {gamma}, but its table has {own}"
+        yield f"its params have a discount of {gamma:.6g}, but its table has {own:.6g}"
     places = start_places(facts)
     yield from _starts(facts, places)
     start = np.flatnonzero(facts.start_probs) if facts.start_probs is not None else places
