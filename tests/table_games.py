@@ -51,7 +51,7 @@ class TableGame(PrincipalAgentEnvironment[State, Params]):
 
     num_agents, num_actions, num_outcomes = 1, ACTIONS, OUTCOMES
 
-    def __init__(self, settings: Settings = Settings()):  # noqa: B008
+    def __init__(self, settings: Settings = Settings()):
         self.settings = settings
 
     def __eq__(self, other):

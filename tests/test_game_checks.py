@@ -59,7 +59,7 @@ def test_params_that_are_traced_pass_and_those_that_are_known_do_not():
 
 
 def test_a_sweep_says_which_game_is_wrong():
-    with pytest.raises(ValueError, match="^game 3 of TableGame: the table has NaN or infinity"):
+    with pytest.raises(ValueError, match=r"^game 3 of TableGame: the table has NaN or infinity$"):
         compile_training(CONFIG, TableGame(Settings(fault="nan")), grid([3], [0]))
 
 
@@ -74,9 +74,7 @@ def test_the_command_line_refuses_a_wrong_table_in_one_line(fault, capsys, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def test_exact_values_that_are_not_finite_end_a_run_before_it_trains(
-    capsys, tmp_path, monkeypatch
-):
+def test_exact_values_that_are_not_finite_end_a_run_before_it_trains(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(REGISTRY, "wrong", registered())
     assert train(tmp_path / "run", "wrong", "--fault", "huge", "--games", "2:3") == 1
     shown = capsys.readouterr().err
@@ -119,9 +117,7 @@ def test_exact_values_are_of_where_episodes_start(is_random):
     np.testing.assert_allclose(
         found.principal_utility, response.principal_value[0] @ start, rtol=1e-5
     )
-    np.testing.assert_allclose(
-        found.agent_utility, response.agent_value[0] @ start, rtol=1e-5
-    )
+    np.testing.assert_allclose(found.agent_utility, response.agent_value[0] @ start, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
