@@ -149,6 +149,20 @@ def with_entry(field, number, value):
     return fault
 
 
+def biased(params: Params) -> Params:
+    """A table of fair coins that says they are not quite: no state alone shows it."""
+    shape = params.rules.successor_probs.shape
+    fair, unfair = (
+        np.broadcast_to(np.float32(probs), shape) for probs in ([0.5, 0.5, 0], [0.57, 0.43, 0])
+    )
+    successor = np.broadcast_to([0, 1, 2], shape)
+    rules = params.rules.replace(successor=successor, successor_probs=fair)
+    start = np.float32([1, 0, 0, 0, 0])
+    return params.replace(
+        rules=rules, told=rules.replace(successor_probs=unfair), start=start, told_start=start
+    )
+
+
 def huge(params: Params) -> Params:
     """Rewards that are finite, but not their sums."""
     table = params.told.replace(principal_reward=np.full((STATES, OUTCOMES), 3e38, np.float32))
@@ -209,6 +223,10 @@ FAULTS = {
             successor=params.told.successor,
         ),
         r"\d+ of \d+ steps after outcome . in state . lead to state ., but its table says",
+    ),
+    "bias": (
+        biased,
+        r"\d+ of 2048 steps lead to the first successor of .*, but by its table it should be",
     ),
     "start": (
         lambda params: params.replace(start=np.float32([0.5, 0.5, 0, 0, 0])),

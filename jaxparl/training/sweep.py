@@ -8,6 +8,7 @@ computed beside it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -111,18 +112,17 @@ def check_games(env: Environment, runs: Iterable[RunId]) -> None:
     Raises:
       ValueError: one of them is wrong; the message has its number.
     """
-    checked = set()
     for game_id in dict.fromkeys(run.game_id for run in runs):
-        env_params = draw_env_params(env, game_id)
-        # Of a game without random params there is but one.
-        content = tuple(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(env_params))
-        if content in checked:
-            continue
-        checked.add(content)
-        try:
-            check_game(env, env_params)
-        except ValueError as error:
-            raise ValueError(f"game {game_id} of {error}") from error
+        _check_game(env, game_id)
+
+
+@functools.cache
+def _check_game(env: Environment, game_id: int) -> None:
+    """Once for each game: the command line checks before it writes, and a sweep checks again."""
+    try:
+        check_game(env, draw_env_params(env, game_id))
+    except ValueError as error:
+        raise ValueError(f"game {game_id} of {error}") from error
 
 
 def run_key(root: int, game_id: ArrayLike, seed: ArrayLike) -> jax.Array:
