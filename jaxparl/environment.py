@@ -181,11 +181,12 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
             return declared
         first = self.initial_state(jax.random.key(0), params)
 
-        def is_first(state: TState) -> jax.Array:
-            same = jax.tree.map(lambda leaf, other: (leaf == other).all(), state, first)
-            return jax.numpy.stack(jax.tree.leaves(same)).all()
+        def is_first(leaf: jax.Array, one: jax.Array) -> jax.Array:
+            same = leaf == jax.numpy.asarray(one, leaf.dtype)
+            return same.reshape(len(leaf), -1).all(axis=1)
 
-        return jax.vmap(is_first)(self.exact_table.states()).astype(float)  # over S
+        same = jax.tree.map(is_first, self.exact_table.states(), first)
+        return jax.numpy.stack(jax.tree.leaves(same)).all(axis=0).astype(float)
 
     @property
     def exact_table(self) -> ExactTable[TState, TParams]:

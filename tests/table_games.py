@@ -24,10 +24,9 @@ STATES, ACTIONS, OUTCOMES, HORIZON = 5, 2, 2, 6
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Which game number has which fault, and whether the table says where episodes start."""
+    """The fault of its games, if any, and whether the table says where episodes start."""
 
     fault: str = ""
-    game_id: int = -1
     declares_start: bool = False
 
 
@@ -66,10 +65,9 @@ class TableGame(PrincipalAgentEnvironment[State, Params]):
         return sound()
 
     def sample_params(self, key):
-        """A fault may be of one game alone."""
-        if self.settings.fault:
-            return FAULTS[self.settings.fault][0](sound())
-        return sound()
+        if not self.settings.fault:
+            return sound()
+        return FAULTS[self.settings.fault][0](sound())
 
     @property
     def exact(self):
@@ -122,7 +120,6 @@ class Table(ExactTable[State, Params]):
 def sound(seed: int = 0, start: int = 4) -> Params:
     """A game whose table is its own; every episode starts in one state."""
     table = random_table(np.random.default_rng(seed), STATES, ACTIONS, OUTCOMES)
-    # The first state is never left for good: the rounded rows of others may end the game.
     first = np.float32(np.arange(STATES) == start)
     return Params(
         rules=table, told=table, start=first, told_start=first, max_steps_in_episode=HORIZON
@@ -152,6 +149,26 @@ def with_entry(field, number, value):
     return fault
 
 
+def biased(params: Params) -> Params:
+    """A table of fair coins that says they are not quite: no state alone shows it."""
+    shape = params.rules.successor_probs.shape
+    fair, unfair = (
+        np.broadcast_to(np.float32(probs), shape) for probs in ([0.5, 0.5, 0], [0.57, 0.43, 0])
+    )
+    successor = np.broadcast_to([0, 1, 2], shape)
+    rules = params.rules.replace(successor=successor, successor_probs=fair)
+    start = np.float32([1, 0, 0, 0, 0])
+    return params.replace(
+        rules=rules, told=rules.replace(successor_probs=unfair), start=start, told_start=start
+    )
+
+
+def huge(params: Params) -> Params:
+    """Rewards that are finite, but not their sums."""
+    table = params.told.replace(principal_reward=np.full((STATES, OUTCOMES), 3e38, np.float32))
+    return params.replace(told=table, rules=table)
+
+
 #: What is wrong with the params, and what is said of it.
 FAULTS = {
     "rows": (
@@ -169,7 +186,7 @@ FAULTS = {
     ),
     "discount": (
         lambda params: told(params, discount=np.float32(0.9)),
-        "its params have a discount of 1.0, but its table has 0.8",
+        "its params have a discount of 1, but its table has 0.9$",
     ),
     "agent_reward": (
         with_entry("agent_reward", (3, 1), lambda reward: reward + 0.5),
@@ -207,6 +224,10 @@ FAULTS = {
         ),
         r"\d+ of \d+ steps after outcome . in state . lead to state ., but its table says",
     ),
+    "bias": (
+        biased,
+        r"\d+ of 2048 steps lead to the first successor of .*, but by its table it should be",
+    ),
     "start": (
         lambda params: params.replace(start=np.float32([0.5, 0.5, 0, 0, 0])),
         r"episodes start in more than one state \(0, 1, ...\): its table must say how likely",
@@ -219,6 +240,7 @@ FAULTS = {
         lambda params: params.replace(max_steps_in_episode=50),
         "its episodes may be longer than the horizon of its table, 6: .* is 50",
     ),
+    "huge": (huge, "the exact principal_utility of game 0 is inf"),
 }
 
 CONFIG = Config(

@@ -79,12 +79,15 @@ def test_the_table_is_a_game_that_can_be_solved(case):
     assert case.env.horizon == exact.horizon
 
 
-def test_play_starts_in_state_0_and_is_over_within_the_horizon(case):
+def test_play_starts_where_the_table_says_and_is_over_within_the_horizon(case):
     exact, steps = only(case, ExactTable), case.played
-    states = exact.states()
-    start = jax.tree.map(lambda leaf: leaf[0, 0], steps.state)
-    same = jax.vmap(is_state, (0, None))(states, start)
-    np.testing.assert_array_equal(np.flatnonzero(same), [0])
+    start_probs = np.asarray(case.env.start_probs(case.params))
+    assert start_probs.shape == (exact.num_states,)
+    np.testing.assert_allclose(start_probs.sum(), 1, rtol=1e-6)
+    starts = jax.tree.map(lambda leaf: leaf[0], steps.state)
+    same = jax.vmap(jax.vmap(is_state, (0, None)), (None, 0))(exact.states(), starts)
+    np.testing.assert_array_equal(same.sum(axis=1), 1)
+    assert (start_probs[same.argmax(axis=1)] > 0).all()
     assert steps.info["next_state"].time.max() <= exact.horizon
 
 

@@ -74,8 +74,20 @@ def check_finite(values: Mapping[str, Any], title: str) -> None:
             raise FloatingPointError(f"the exact {name} of {title} is {wrong}")
 
 
+def exact_side(env: Environment) -> object:
+    """What `env.exact` is.
+
+    Raises:
+      ValueError: it lacks a method.
+    """
+    try:
+        return env.exact
+    except TypeError as error:
+        raise ValueError(f"{env.name}: its exact side is incomplete: {error}") from error
+
+
 def _complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
-    exact = env.exact
+    exact = exact_side(env)
     if exact is None:
         yield from _endings(env, env_params)
     elif env.num_agents == 1:
@@ -154,6 +166,10 @@ def _solutions(env: Environment, env_params: GameParams) -> Iterator[str]:
     if wrong:
         yield wrong
         return
+    try:
+        jax.eval_shape(lambda key: _index_of_start(env, env_params, key), jax.random.key(0))
+    except NotImplementedError:
+        return  # only validation needs it, and asks for it
     places = np.unique(np.linspace(0, size - 1, min(size, _MOST_STATES)).astype(np.int32))
     numbers = np.split(random_numbers(2 * NUM_STARTS), 2)
     actions = np.random.default_rng(0).integers(
@@ -173,17 +189,22 @@ def _solutions(env: Environment, env_params: GameParams) -> Iterator[str]:
         yield "its actions are observed, but its outcome_probs are not the identity"
 
 
+def _index_of_start(env: Environment, env_params: GameParams, key: jax.Array) -> jax.Array:
+    return env.exact_solutions.state_index(env.initial_state(key, env_params))
+
+
 def _forms(env: Environment, env_params: GameParams) -> Iterator[str]:
     """Compares the form of the enumerated states with that of a first state."""
     size = env.exact_solutions.num_states
     first = jax.eval_shape(env.initial_state, jax.random.key(0), env_params)
     states = jax.eval_shape(env.exact_solutions.states)
     if jax.tree.structure(states) != jax.tree.structure(first):
-        yield "its enumerated states have another form than the first state of an episode"
+        yield "the states of its solutions have another form than the first state of an episode"
         return
     for leaf, one in zip(*map(jax.tree.leaves, (states, first)), strict=True):
-        if leaf.shape != (size, *one.shape):
-            yield f"its enumerated states have the shape {leaf.shape}, not {(size, *one.shape)}"
+        shape = (size, *one.shape)
+        if leaf.shape != shape:
+            yield f"the states of its solutions have the shape {leaf.shape}, not {shape}"
 
 
 @functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)

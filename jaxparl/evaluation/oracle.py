@@ -82,7 +82,8 @@ def solve(problem: Problem) -> OracleExact:
 
 def at_start(problem: Problem, value: jax.Array) -> jax.Array:
     """What a value `[T, S]` is where episodes start, `[]`: at the first step, in expectation."""
-    return jnp.sum(problem.env.start_probs(problem.env_params) * value[0])
+    start = problem.env.start_probs(problem.env_params)
+    return jnp.sum(start.astype(value.dtype) * value[0])
 
 
 def respond(problem: Problem, offered: Offer) -> Equilibrium:

@@ -39,9 +39,9 @@ def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
         return
-    gamma, own = np.float32(env_params.discount), np.float32(facts.table.discount)
+    gamma, own = (np.float32(np.asarray(one.discount)) for one in (env_params, facts.table))
     if gamma != own:
-        yield f"its params have a discount of {gamma}, but its table has {own}"
+        yield f"its params have a discount of {gamma:.6g}, but its table has {own:.6g}"
     places = start_places(facts)
     yield from _starts(facts, places)
     start = np.flatnonzero(facts.start_probs) if facts.start_probs is not None else places
@@ -104,7 +104,7 @@ def longest_episode(table: TabularGame, start: np.ndarray) -> tuple[np.ndarray, 
     follows = (table.successor_probs > 0) & (table.outcome_probs.max(axis=1) > 0)[..., None]
 
     def heads(states: np.ndarray) -> np.ndarray:
-        return table.successor[states][follows[states]]
+        return np.asarray(table.successor)[states][follows[states]]
 
     is_reached = np.zeros(len(follows), bool)
     now = np.unique(start)
@@ -259,7 +259,7 @@ def unlikely(counts: np.ndarray, draws: np.ndarray, probs: np.ndarray) -> np.nda
       >>> unlikely(np.array([40, 64]), np.array([64, 64]), np.array([0.5, 0.5])).tolist()
       [False, True]
     """
-    share, probs = counts / np.maximum(draws, 1), np.float64(probs)
+    share, probs = counts / np.maximum(draws, 1), probs.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         hits = np.where(share > 0, share * np.log(share / probs), 0)
         misses = np.where(share < 1, (1 - share) * np.log((1 - share) / (1 - probs)), 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,6 +25,8 @@ _MOST_DRAWS, _MOST_REPEATS = 2**16, 256
 class Facts(NamedTuple):
     """What the table says, and what the rules do. Steps `[n, A, O, D]` are drawn from n states.
 
+    Outside of the program that computes them all are NumPy arrays.
+
     Attributes:
       places: `[n]`, of those states in the table.
       table: all of it.
@@ -40,18 +42,18 @@ class Facts(NamedTuple):
       terminated: likewise.
     """
 
-    places: np.ndarray
+    places: Any
     table: TabularGame
     states: PyTree
     starts: PyTree
-    start_probs: np.ndarray | None
-    times: tuple[np.ndarray, np.ndarray]
-    outcome_probs: np.ndarray
+    start_probs: Any
+    times: tuple[Any, Any]
+    outcome_probs: Any
     next_states: PyTree
-    next_time: np.ndarray
-    agent_reward: np.ndarray
-    principal_reward: np.ndarray
-    terminated: np.ndarray
+    next_time: Any
+    agent_reward: Any
+    principal_reward: Any
+    terminated: Any
 
 
 _OF_STEPS = ("next_states", "next_time", "agent_reward", "principal_reward", "terminated")

@@ -8,6 +8,7 @@ computed beside it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -116,19 +117,17 @@ def check_games(env: Environment, runs: Iterable[RunId]) -> None:
     Raises:
       ValueError: one of them is wrong; the message has its number.
     """
-    checked = set()
-    games = dict.fromkeys((run.game_id, tuple(own_env_params(run).items())) for run in runs)
-    for game_id, own in games:
-        env_params = draw_env_params(env, game_id, dict(own))
-        # Of a game without random params there is but one.
-        content = tuple(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(env_params))
-        if content in checked:
-            continue
-        checked.add(content)
-        try:
-            check_game(env, env_params)
-        except ValueError as error:
-            raise ValueError(f"game {game_id} of {error}") from error
+    for run in runs:
+        _check_game(env, run.game_id, tuple(own_env_params(run).items()))
+
+
+@functools.cache
+def _check_game(env: Environment, game_id: int, own: tuple[tuple[str, np.float32], ...]) -> None:
+    """Once for each game: the command line checks before it writes, and a sweep checks again."""
+    try:
+        check_game(env, draw_env_params(env, game_id, dict(own)))
+    except ValueError as error:
+        raise ValueError(f"game {game_id} of {error}") from error
 
 
 def run_key(root: int, game_id: ArrayLike, seed: ArrayLike) -> jax.Array:

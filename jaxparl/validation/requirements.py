@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxparl.environment import Environment, ExactSolutions
-from jaxparl.evaluation.checks import may_end
+from jaxparl.evaluation.checks import exact_side, may_end
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
-from jaxparl.types import PlayValue
 
 
 def check_can_validate(env: Environment) -> None:
@@ -39,7 +38,8 @@ def check_kind(env: Environment) -> None:
     Raises:
       ValueError: one of these is missing.
     """
-    if env.num_agents == 1 or not env.observed_actions or not isinstance(env.exact, ExactSolutions):
+    several = env.num_agents > 1 and env.observed_actions
+    if not several or not isinstance(exact_side(env), ExactSolutions):
         raise ValueError(
             "validation needs several agents, observed actions and exact solutions, which "
             f"{env.name} does not have"
@@ -62,21 +62,19 @@ def _missing(env: Environment) -> str | None:
     by_state = jax.ShapeDtypeStruct((exact.num_states, count), jnp.float32)
     by_action = jax.ShapeDtypeStruct((*by_state.shape, env.num_actions), jnp.float32)
     action = jax.ShapeDtypeStruct(by_state.shape, jnp.int8)
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    value = PlayValue(number, number, jax.ShapeDtypeStruct((count,), jnp.float32))
-    for method, arguments, result in (
-        (exact.state_index, (state,), number),
-        (exact.optimal_welfare, (env_params,), number),
-        (exact.equilibrium, (env_params,), value),
-        (exact.play_values, (env_params, action, by_state), value),
-        (exact.best_responses, (env_params, action, by_action), value.utilities),
+    number, value = [()], [(), (), (count,)]
+    for name, arguments, shapes in (
+        ("state_index", (state,), number),
+        ("optimal_welfare", (env_params,), number),
+        ("equilibrium", (env_params,), value),
+        ("play_values", (env_params, action, by_state), value),
+        ("best_responses", (env_params, action, by_action), [(count,)]),
     ):
-        name = f"the {method.__name__} of its solutions"
         try:
-            found = jax.eval_shape(method, *arguments)
-        except Exception as error:
-            return f"{name} fails: {type(error).__name__}: {error}"
-        shapes = [leaf.shape for leaf in jax.tree.leaves(found)]
-        if shapes != [leaf.shape for leaf in jax.tree.leaves(result)]:
-            return f"{name} has results of the shapes {shapes}"
+            found = jax.eval_shape(getattr(exact, name), *arguments)
+        except Exception as error:  # whatever its author's code raises
+            return f"the {name} of its solutions fails: {type(error).__name__}: {error}"
+        returned = [leaf.shape for leaf in jax.tree.leaves(found)]
+        if returned != shapes:
+            return f"the {name} of its solutions returns the shapes {returned}, not {shapes}"
     return None
