@@ -18,7 +18,7 @@ import numpy as np
 from flax import struct
 from gymnax.environments import spaces
 
-from jaxparl.config import Config, HyperParams
+from jaxparl.config import Config, HyperParams, check_count
 from jaxparl.environment import ExactTable, GameParams, PrincipalAgentEnvironment, Resolution
 from jaxparl.envs.registry import Preset
 from jaxparl.types import KEY_IMPL, TabularGame
@@ -50,8 +50,7 @@ class Settings:
     outcome_probs: tuple[tuple[float, float], tuple[float, float]] = ((0.9, 0.1), (0.1, 0.9))
 
     def __post_init__(self) -> None:
-        if not isinstance(self.depth, int) or not 1 <= self.depth <= MAX_DEPTH:
-            raise ValueError(f"depth must be between 1 and {MAX_DEPTH}, not {self.depth}")
+        check_count(self, "depth", 1, MAX_DEPTH)
         rows = np.asarray(self.outcome_probs, dtype=float)
         if rows.shape != (2, 2):
             raise ValueError(f"outcome_probs must be 2 rows of 2, not of shape {rows.shape}")

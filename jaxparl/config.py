@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 from flax import struct
+
+#: The largest number that counts may reach, and the least size of a number other than 0.
+MOST = np.iinfo(np.int32).max
+_LEAST_FLOAT32 = float(np.finfo(np.float32).tiny)
 
 # XLA-07, see docs/xla.md.
 # Iterations of a segment, at most; `learning.loop` says why there is a limit.
@@ -42,7 +48,7 @@ class HyperParams:
         otherwise it does what is best for itself (Algorithm 3). With 1 all follow (Algorithm 2).
 
     Raises:
-      ValueError: a number is out of its range.
+      ValueError: a number is out of its range, or float32 cannot hold it.
 
     Examples:
       >>> HyperParams(nudge=0.02).nudge
@@ -80,8 +86,8 @@ class HyperParams:
 
     def _check_number(self, name: str, holds: Callable[[Any], bool], rule: str) -> None:
         # Inside a transformation the values are tracers; they were checked when they were numbers.
-        if isinstance(getattr(self, name), int | float):
-            _check(self, name, holds, rule)
+        if isinstance(getattr(self, name), bool | numbers.Real):
+            check_float(self, name, holds, rule)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +119,8 @@ class Config:
       hyper_params: the numbers that may differ between runs.
 
     Raises:
-      ValueError: a setting is out of its range, or not a multiple of what it has to be.
+      ValueError: a setting is out of its range, of another kind, or not a multiple of what it has
+        to be.
 
     Examples:
       >>> config = Config(iterations=2_000, hyper_params=HyperParams(nudge=0.02))
@@ -154,17 +161,17 @@ class Config:
             "target_interval",
             "evaluation_interval",
         ):
-            _check(self, name, lambda x: x >= 1, "at least 1")
+            check_count(self, name)
         if self.max_gradient_norm is not None:
-            _check(self, "max_gradient_norm", lambda x: 0 < x < math.inf, "> 0")
+            check_float(self, "max_gradient_norm", lambda x: 0 < x < math.inf, "> 0")
         for name in ("priority_exponent", "importance_exponent"):
-            _check(self, name, lambda x: 0 <= x <= 1, "between 0 and 1")
-        _check(self, "priority_floor", lambda x: 0 < x < math.inf, "> 0")
+            check_float(self, name, lambda x: 0 <= x <= 1, "between 0 and 1")
+        check_float(self, "priority_floor", lambda x: 0 < x < math.inf, "> 0")
         for name in ("target_window", "principal_target_window"):
-            _check(self, name, lambda x: 0 <= x < 1, "in [0, 1)")
+            check_float(self, name, lambda x: 0 <= x < 1, "in [0, 1)")
         for name in ("hidden_sizes", "outcome_hidden_sizes"):
             sizes = getattr(self, name)
-            if not sizes or min(sizes) < 1:
+            if not sizes or not all(map(is_whole, sizes)) or not 1 <= min(sizes) <= MOST:
                 raise ValueError(f"{name} must be one or more positive widths, not {sizes}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
@@ -198,10 +205,60 @@ class Config:
         return self.iterations // self.evaluation_interval
 
 
-def _check(settings: Any, name: str, holds: Callable[[Any], bool], rule: str) -> None:
+def is_whole(value: Any) -> bool:
+    """Whether a value is an integer, of Python or NumPy; True and False are none.
+
+    Examples:
+      >>> [is_whole(value) for value in (3, np.int64(3), 3.0, True)]
+      [True, True, False, False]
+    """
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def check_count(
+    settings: Any, name: str, least: int = 1, most: int = MOST, *, why: str = ""
+) -> None:
+    """Checks a setting that is an integer within bounds.
+
+    Raises:
+      ValueError: it is none, or out of bounds.
+    """
     value = getattr(settings, name)
+    rule = f"at least {least}" if most == MOST else f"between {least} and {most}{why}"
+    if not is_whole(value):
+        raise ValueError(f"{name} must be a whole number, not {value!r}")
+    if value > most == MOST:
+        rule = f"at most {most}"
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be {rule}, not {value}")
+
+
+def check_float(settings: Any, name: str, holds: Callable[[Any], bool], rule: str) -> None:
+    """Checks a setting that is a number, for which a rule must hold in float32, too.
+
+    Raises:
+      ValueError: it is none, or the rule does not hold, or float32 cannot hold it.
+    """
+    value = getattr(settings, name)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise ValueError(f"{name} must be a number, not {value!r}")
     if not holds(value):
         raise ValueError(f"{name} must be {rule}, not {value}")
+    rounded = as_float32(value)
+    if not holds(rounded) or (rounded == 0) != (value == 0):
+        raise ValueError(f"{name} must be {rule}, not {value}, which is {rounded} in float32")
+
+
+def as_float32(value: Any) -> float:
+    """A number as programs compute with it: the nearest float32, and 0 where that is subnormal.
+
+    Examples:
+      >>> as_float32(1e-38), as_float32(1 - 1e-9), as_float32(1e39)
+      (0.0, 1.0, inf)
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = float(np.float32(value))
+    return 0.0 if abs(rounded) < _LEAST_FLOAT32 else rounded
 
 
 def _check_multiple(config: Config, name: str, of: str) -> None:

@@ -87,7 +87,7 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
     def initial_state(self, key: jax.Array, params: CoinParams) -> CoinState:
         """Agents and coin on different cells and a colour, all uniformly random."""
         del params
-        *u_cells, u_colour = jax.random.uniform(key, (self.num_agents + 2,))
+        *u_cells, u_colour = jax.random.uniform(key, (self.num_agents + 2,), jnp.float32)
         cells = self._different_cells(jnp.stack(u_cells))
         return CoinState(
             agents=cells[:-1],
@@ -113,7 +113,7 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         """All move, whoever reaches the coin collects it, and then a new one appears."""
         del action
         is_drawn = self.settings.new_coin == "random"
-        u_collects, u_cell, *u_colour = jax.random.uniform(key, (2 + is_drawn,))
+        u_collects, u_cell, *u_colour = jax.random.uniform(key, (2 + is_drawn,), jnp.float32)
         agents = self.torus.move(state.agents, outcome)
         reach = agents == state.coin
         collects = reach

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, get_args
 
+from jaxparl.config import check_count
+
 MIN_GRID, MAX_GRID = 2, 15
 
 SharedCoin = Literal["one", "all"]
@@ -61,20 +63,10 @@ class Settings:
         return 5 if self.stay else 4
 
     def __post_init__(self) -> None:
-        if not isinstance(self.grid_size, int) or not MIN_GRID <= self.grid_size <= MAX_GRID:
-            raise ValueError(
-                f"grid_size must be between {MIN_GRID} and {MAX_GRID}, not {self.grid_size}"
-            )
-        if not isinstance(self.max_steps_in_episode, int) or self.max_steps_in_episode < 1:
-            raise ValueError(
-                f"max_steps_in_episode must be at least 1, not {self.max_steps_in_episode}"
-            )
+        check_count(self, "grid_size", MIN_GRID, MAX_GRID)
+        check_count(self, "max_steps_in_episode")
         most = self.grid_size**2 - 1
-        if not isinstance(self.num_agents, int) or not 2 <= self.num_agents <= most:
-            raise ValueError(
-                f"num_agents must be between 2 and {most} (the coin needs a free cell), "
-                f"not {self.num_agents}"
-            )
+        check_count(self, "num_agents", 2, most, why=" (the coin needs a free cell)")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(

@@ -78,7 +78,8 @@ def fetch(layout: DeviceLayout, tree: PyTree) -> PyTree:
     """All runs' values, NumPy arrays `[R, ...]`, on every process; typed keys as numbers."""
     tree = key_data(tree)
     if jax.process_count() > 1:
-        tree = multihost_utils.process_allgather(tree, tiled=True)
+        with jax.debug_nans(False):  # what is undefined is NaN
+            tree = multihost_utils.process_allgather(tree, tiled=True)
     return jax.tree.map(lambda leaf: np.asarray(leaf)[: layout.num_runs], tree)
 
 
@@ -88,8 +89,10 @@ def fetch_run(layout: DeviceLayout, tree: PyTree, number: int) -> PyTree:
     select = jax.jit(
         lambda tree: jax.tree.map(lambda leaf: leaf[number], tree), out_shardings=everywhere
     )
+    with jax.debug_nans(False):  # what is undefined is NaN
+        selected = select(tree)
     # Each process has a copy of its own, which it can use alone.
-    return jax.tree.map(lambda leaf: leaf.addressable_data(0), select(tree))
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), selected)
 
 
 def to_devices(layout: DeviceLayout, like: PyTree, values: PyTree) -> PyTree:

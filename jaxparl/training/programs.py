@@ -49,19 +49,30 @@ class IntervalProgram(NamedTuple):
     def __call__(self, runs: PyTree, number: int) -> tuple[PyTree, PyTree]:
         """Takes all runs through evaluation interval `number`.
 
-        Learning is under the user's check for NaN; among metrics it says that one is undefined.
+        Raises:
+          FloatingPointError: a loss is NaN, and JAX is told to check for that.
         """
-        metrics = self.blank()
-        # Calls return at once: a device that is done begins its next wave, whatever others do.
-        for wave in map(np.int32, range(self.waves)):
-            first = number * self.segments
-            runs, losses = self.learn(runs, np.int32(first), wave)
-            for segment in range(first + 1, first + self.segments):
-                runs, more = self.learn(runs, np.int32(segment), wave)
-                losses = self.add(losses, more)
-            with jax.debug_nans(False):
+        is_checked = jax.config.values["jax_debug_nans"]
+        # Contexts and metrics are NaN where they are undefined: only losses are checked.
+        with jax.debug_nans(False):
+            metrics = self.blank()
+            # Calls return at once: a device that is done begins its next wave, whatever others do.
+            for wave in map(np.int32, range(self.waves)):
+                first = number * self.segments
+                runs, losses = self.learn(runs, np.int32(first), wave)
+                for segment in range(first + 1, first + self.segments):
+                    runs, more = self.learn(runs, np.int32(segment), wave)
+                    losses = self.add(losses, more)
                 metrics = self.enter(metrics, self.evaluate(runs, losses, wave), wave)
+                if is_checked and _has_nan(losses):
+                    raise FloatingPointError(f"a loss is NaN in evaluation interval {number + 1}")
         return runs, metrics
+
+
+def _has_nan(tree: PyTree) -> bool:
+    """Whether an array of this process holds NaN."""
+    shards = [shard for leaf in jax.tree.leaves(tree) for shard in leaf.addressable_shards]
+    return any(np.isnan(np.asarray(shard.data)).any() for shard in shards)
 
 
 def compile_interval(

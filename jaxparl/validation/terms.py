@@ -76,7 +76,7 @@ def make_terms(problem: Problem, principal: FrozenPrincipal, scheme: Scheme) -> 
         best_response_over_following=jax.lax.cond(
             jnp.asarray(scheme.contract_weight) > 0,
             best_over_following,
-            lambda: jnp.full((), jnp.nan),
+            lambda: jnp.full((), jnp.nan, float),
         ),
     )
     return Terms(env_params, hyper_params, principal, scheme, reference)
