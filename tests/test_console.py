@@ -10,6 +10,7 @@ from jaxparl.config import Config
 from jaxparl.experiment import console
 from jaxparl.experiment.results import StageResult, stage_timing
 from jaxparl.training.runs import grid
+from jaxparl.training.sweep import Progress, Run
 
 
 def test_nothing_that_a_user_gives_is_read_as_markup(capsys):
@@ -61,3 +62,27 @@ def test_the_closing_table_has_a_row_per_group_and_leaves_out_what_is_no_number(
     assert lines[-1].startswith("10 iterations/s in all: 4 s, after 1.0 s of compiling")
     console.closing_table("Schemes", groups, result, has_total=False)
     assert "\n all" not in capsys.readouterr().out
+
+
+def test_a_table_is_as_wide_as_it_is_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "tree 0, nudge 0.02, learning_rate 0.001, principal_learning_rate_final 2e-05 [/]"
+    curves = {"principal_utility": np.array([[1.0]]), "utility_ratio": np.array([[0.5]])}
+    result = StageResult(
+        runs=grid([0], [0]),
+        iterations=np.array([10]),
+        curves=curves,
+        timing=stage_timing(1.0, 2.0, 4.0, iterations=40.0),
+        fingerprints=[],
+    )
+    console.closing_table("What was learned", [name], result)
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "tree 0" in line]
+    assert row.split() == [*name.split(), "1.000", "50.0%", "50.0%"]
+
+
+def test_a_progress_line_shows_what_it_is_given_as_it_is(capsys):
+    config = Config(iterations=400)
+    runs = {"welfare": np.array([2.0])}
+    with console.ProgressLine(config, 1, "[bold]training") as line:
+        line.update(Progress(1, 2.0, None, Run(None, None)), runs)
+    assert capsys.readouterr().out.startswith("[bold]training 100%  200 iterations/s  0:00 left")
