@@ -31,7 +31,7 @@ def start(arguments: Sequence[str]) -> None:
 
     Raises:
       ValueError: --distributed is neither `auto` nor HOST:PORT,I/N, or `auto` finds no launcher; or
-        JAX is set to use devices that this machine does not have.
+        JAX is set to use devices that this machine does not have, or to compile nothing.
       RuntimeError: the other processes cannot be reached.
     """
     # What a game and a seed mean does not depend on how JAX is set: `types.KEY_IMPL` fixes how a
@@ -44,6 +44,8 @@ def start(arguments: Sequence[str]) -> None:
     # wait for each other. Accelerators are not concerned. A process that already has arrays keeps
     # the devices that it has.
     present = jax.config.values
+    if present["jax_disable_jit"]:
+        raise ValueError("JAX_DISABLE_JIT is set, and training is compiled; unset it")
     if present["jax_enable_x64"]:
         # Only exact solvers gain from float64, and they are used from Python.
         print("warning: jaxparl learns in float32; JAX_ENABLE_X64 is ignored", file=sys.stderr)

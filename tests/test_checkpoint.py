@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from jaxparl.experiment.checkpoint import (
@@ -203,6 +204,57 @@ def test_weights_are_read_as_they_were_written_and_in_place_of_older_ones(tmp_pa
     jax.tree.map(np.testing.assert_array_equal, vars(load_weights(path)), vars(weights))
     with pytest.raises(FileNotFoundError, match="no checkpoint at"):
         load_weights(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def full_disk(monkeypatch) -> Iterator[None]:
+    """A disk on which files may be made, and nothing written; orbax says so in its own words."""
+
+    class Full(ocp.PyTreeCheckpointHandler):
+        async def async_save(self, directory, *_, **__):
+            (directory / "begun").mkdir(parents=True)
+            # As when one of orbax' tasks fails, and the others are abandoned.
+            logging.getLogger("absl").error("a thread has failed")
+            raise ValueError("RESOURCE_EXHAUSTED: Failed to write 8 bytes: No space left on device")
+
+    for name in ("PyTreeCheckpointHandler", "StandardCheckpointHandler"):
+        monkeypatch.setattr(getattr(ocp, name), "async_save", Full.async_save)
+    yield
+
+
+def test_a_full_disk_leaves_the_checkpoints_that_are_there(copied, full_disk, caplog):
+    with pytest.raises(OSError) as failure:
+        copied.save(snapshot(4))
+    assert str(failure.value) == (
+        f"the checkpoint {copied.path / '4'} could not be written (No space left on device); once "
+        f"it can, the same command with --resume auto goes on from {copied.path / '3'}"
+    )
+    assert sorted(path.name for path in copied.path.iterdir()) == ["2", "3"], "and makes room"
+    assert caplog.records == []
+
+
+def test_a_full_disk_before_the_first_checkpoint_means_to_begin_again(tmp_path, full_disk):
+    checkpoints = Checkpoints(tmp_path / "training", SHAPES)
+    with pytest.raises(OSError, match=r"\(No space left on device\).* --resume auto begins again$"):
+        checkpoints.save(snapshot(1))
+    checkpoints.close()
+
+
+def test_weights_that_cannot_be_written_or_read_are_an_error_of_one_line(
+    tmp_path, full_disk, monkeypatch
+):
+    layer = {"kernel": np.zeros((3, 2, 4), np.float32)}
+    weights = Weights(layer, layer, layer, outcome_model={})
+    with pytest.raises(OSError, match=r"final could not be written \(No space left on device\); o"):
+        save_weights(tmp_path / "final", weights)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    save_weights(tmp_path / "final", weights)
+    for path in (tmp_path / "final").rglob("d/*"):
+        path.write_bytes(b"")
+    with pytest.raises(DamagedCheckpointError, match=r"the weights .*final are damaged") as refusal:
+        load_weights(tmp_path / "final")
+    assert "\n" not in str(refusal.value)
 
 
 def test_orbax_has_nothing_to_warn_of(copied, tmp_path, caplog):

@@ -47,6 +47,8 @@ from jaxparl.training.runs import RunId
         (["game_tree", "--priority-exponent", "-1"], "priority_exponent must be between 0 and 1"),
         (["game_tree", "--priority-floor", "0"], "priority_floor must be > 0"),
         (["game_tree", "--validate"], "validation needs several agents"),
+        (["coin_game", "--num-agents", "3"], "error: validation needs several agents"),
+        (["coin_game", "--num-agents", "3"], "does not have; --no-validate trains without it"),
         (["coin_game", "--grid-size", "1"], "grid_size must be between 2 and 15, not 1"),
         (["coin_game", "--num-agents", "9", "--grid-size", "3"], "num_agents must be between"),
         (["coin_game", "--shared-coin", "nobody"], "nobody"),

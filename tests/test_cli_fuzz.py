@@ -144,9 +144,8 @@ def test_a_range_is_read_or_refused(text):
 
 @given(near)
 def test_a_part_is_read_or_refused(text):
-    parse = lambda text: options.parse_part(text, "--shard")  # noqa: E731
-    found = assert_read_or_refused(parse, text, "--shard must be I/N")
-    assert found is None or 0 <= found[0] < found[1]
+    found = assert_read_or_refused(options.parse_part, text, "--shard must be I/N")
+    assert found is None or 0 <= found.index < found.count
 
 
 @given(st.sampled_from(["", "nudge", "follow-share", "hyper_params"]), near)
@@ -170,7 +169,7 @@ def test_a_place_among_processes_is_read_or_refused(start, text):
     "parse",
     [
         lambda text: options.parse_range("seeds", text),
-        lambda text: options.parse_part(text, "--shard"),
+        options.parse_part,
         options.parse_sweep,
         startup.parse_distributed,
     ],

@@ -93,3 +93,29 @@ def test_the_progress_line_never_averages_over_settings(capsys):
     with line:
         line.update(Progress(1, 1.0, None, Run(None, None)), metrics)
     assert "49.4% to 942.6% paid" in capsys.readouterr().out
+
+
+def test_a_table_is_as_wide_as_it_is_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "tree 0, nudge 0.02, learning_rate 0.001, principal_learning_rate_final 2e-05 [/]"
+    curves = {"principal_utility": np.array([[1.0]]), "utility_ratio": np.array([[0.5]])}
+    runs = grid([0], [0])
+    result = StageResult(
+        runs=runs,
+        iterations=np.array([10]),
+        curves=curves,
+        timing=stage_timing(1.0, 2.0, 4.0, iterations=40.0),
+        fingerprints=[],
+    )
+    (group,) = group_runs(runs, np.zeros(1, bool))
+    console.closing_table("What was learned", [group._replace(name=name)], result)
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "tree 0" in line]
+    assert row.split() == [*name.split(), "1", "seed", "1.000", "50.0%"]
+
+
+def test_a_progress_line_shows_what_it_is_given_as_it_is(capsys):
+    config = Config(iterations=400)
+    metrics = {"welfare": np.array([2.0])}
+    with console.ProgressLine(config, grid([0], [0]), "[bold]training") as line:
+        line.update(Progress(1, 2.0, None, Run(None, None)), metrics)
+    assert capsys.readouterr().out.startswith("[bold]training 100%  200 iterations/s  0:00 left")

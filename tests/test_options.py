@@ -7,16 +7,14 @@ import pytest
 from jaxparl.config import Config
 from jaxparl.envs import make
 from jaxparl.experiment.options import Job, RunOptions, all_runs, numbers_of, own_part, own_runs
+from jaxparl.experiment.slurm import Array, Part
 from jaxparl.training.runs import RunId
 
 
-def test_a_task_of_a_slurm_array_takes_its_part(monkeypatch):
+def test_the_part_is_that_which_is_asked_for():
     assert own_part(RunOptions()) is None
-    # sbatch --array=10-16:2 makes four tasks: 10, 12, 14, 16.
-    for name, value in {"COUNT": "4", "MIN": "10", "STEP": "2", "ID": "14"}.items():
-        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
-    assert own_part(RunOptions()) == (2, 4)
-    assert own_part(RunOptions(shard="0/3")) == (0, 3)
+    assert own_part(RunOptions(shard="0/3")) == Part(0, 3)
+    assert own_part(RunOptions(shard="none")) is None
 
 
 def job(env_params=None, **options):
@@ -34,15 +32,18 @@ def job(env_params=None, **options):
 
 @pytest.mark.parametrize("text", ["", "3", "2/2", "-1/2", "a/b", "1/0"])
 def test_what_is_no_part_is_refused(text):
-    with pytest.raises(ValueError, match="must be I/N with 0 <= I < N"):
+    with pytest.raises(ValueError, match="must be I/N with 0 <= I < N, or none"):
         own_part(RunOptions(shard=text))
 
 
 def test_more_parts_than_runs_are_refused():
     runs = all_runs(job(games="0:1", seeds="0:2"))
-    assert own_runs(runs, (1, 2)) == runs[1:]
-    with pytest.raises(ValueError, match="only 2 runs"):
-        own_runs(runs, (0, 3))
+    assert own_runs(runs, Part(1, 2)) == runs[1:]
+    with pytest.raises(ValueError, match="--shard 0/3: there are only 2 runs"):
+        own_runs(runs, Part(0, 3))
+    # One seed a task: each would train a part of its one run.
+    with pytest.raises(ValueError, match=r"3 tasks, and only 1 run to share .* give --shard none"):
+        own_runs(runs[:1], Part(0, 3, Array(0, 1)))
 
 
 @pytest.mark.parametrize(

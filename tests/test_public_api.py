@@ -19,7 +19,7 @@ import logging, jax, matplotlib
 def state():
     levels = {name: logging.getLogger(name).level for name in ("", "absl", "jax", "orbax")}
     settings = {name: repr(value) for name, value in jax.config.values.items()}
-    return levels, matplotlib.rcParams._get("backend"), settings
+    return levels, [*logging.root.handlers], matplotlib.rcParams._get("backend"), settings
 before = state()
 """
 

@@ -28,6 +28,7 @@ from command_line import (
 )
 
 from jaxparl import cli
+from jaxparl.experiment import provenance
 from jaxparl.experiment.checkpoint import Checkpoints
 from jaxparl.experiment.run_folder import RunFolder
 
@@ -147,7 +148,7 @@ def test_a_config_that_is_none_is_named(content, stopped, capsys):
 
 
 def test_a_config_of_something_else_is_refused(stopped, capsys):
-    (stopped / "config.json").write_text(json.dumps({"format": 2, "settings": 3}))
+    (stopped / "config.json").write_text(json.dumps({"format": provenance.FORMAT, "settings": 3}))
     assert train(stopped, *TREE) == 2
     assert "was made with other settings" in capsys.readouterr().err
 
@@ -215,9 +216,13 @@ def test_without_out_the_folder_of_the_same_settings_is_found(tmp_path, monkeypa
     old.mkdir(parents=True)
     shutil.copy(stopped_tree() / "config.json", old)
     edit_json(old / "config.json", format=None)
+    # Nor does one stand in the way that is damaged.
+    damaged = Path("runs") / "game_tree-quick-0"
+    damaged.mkdir()
+    (damaged / "config.json").write_text("")
     before = contents(old)
     other = (*TREE, "--nudge", "0.5")
     for arguments in (TREE, other, TREE, other):
         cli.main(["train", *arguments])
-    assert folders_in(Path("runs")) == [f"game_tree-quick-{number}" for number in (1, 2, 3)]
+    assert folders_in(Path("runs")) == [f"game_tree-quick-{number}" for number in range(4)]
     assert contents(old) == before

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import edit_json
 
 from jaxparl.experiment import provenance
 from jaxparl.experiment.provenance import differences
 from jaxparl.experiment.results import StageResult
-from jaxparl.experiment.run_folder import RunFolder, read_config
+from jaxparl.experiment.run_folder import RunFolder, atomic, read_config
 from jaxparl.training.runs import grid
 
 RUNS = grid([0], [0, 1], {"nudge": [0.02]})
@@ -79,7 +82,48 @@ def test_versions_that_have_changed_are_named(folder):
     config["versions"]["jax"] = "0.0.1"
     path.write_text(json.dumps(config))
     (change,) = folder.write_config(SETTINGS, RUNS)
-    assert change.startswith('jax was "0.0.1", not "')
+    assert change.startswith('versions.jax was "0.0.1", not "')
+
+
+def test_another_machine_is_named_where_bits_depend_on_it(folder):
+    path = folder.path / "config.json"
+    machine = json.loads(path.read_text())["machine"]
+    assert machine["threads"] >= machine["cores"] or "NPROC" in os.environ
+    # More cores at as many threads only make it faster.
+    edit_json(path, machine=machine | {"cores": 99})
+    assert folder.write_config(SETTINGS, RUNS) == []
+    edit_json(path, machine=machine | {"processor": "Z80", "threads": 99})
+    assert folder.write_config(SETTINGS, RUNS) == [
+        f'machine.processor was "Z80", not {json.dumps(machine["processor"])}',
+        f"machine.threads was 99, not {machine['threads']}",
+    ]
+
+
+def test_remarks_are_recorded_and_never_compared(tmp_path):
+    opened = RunFolder(tmp_path)
+    opened.write_config(SETTINGS, RUNS, slurm_array={"first": 3, "step": 1})
+    assert read_config(tmp_path)["slurm_array"] == {"first": 3, "step": 1}
+    assert opened.write_config(SETTINGS, RUNS) == []
+    opened.close()
+
+
+def test_an_array_file_holds_what_was_found_and_nothing_else(folder):
+    result = StageResult(RUNS, np.array([1]), {"utility": np.zeros((2, 1))}, {}, [])
+    folder.write_arrays(result)
+    with np.load(folder.path / "metrics.npz") as arrays:
+        assert set(arrays) == {"game", "seed", "nudge", "iteration", "utility"}
+
+
+def test_what_cannot_be_written_is_named_and_what_was_there_stays(tmp_path):
+    target = tmp_path / "summary.json"
+    target.write_text("before")
+    with pytest.raises(OSError, match=r"No space left on device: '.*summary.json'"), atomic(target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(KeyboardInterrupt), atomic(target) as beside:
+        beside.write_text("half")
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+    assert target.read_text() == "before"
 
 
 def test_curves_are_read_as_they_were_written_and_rows_are_labelled(folder):

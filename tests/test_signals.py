@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,7 +12,7 @@ from jaxparl.experiment import signals
 from jaxparl.experiment.signals import CheckpointSchedule, Interruption
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_the_first_signal_is_caught_and_the_second_one_is_not(number):
     before = signal.getsignal(number)
     with Interruption() as interruption:
@@ -20,6 +21,28 @@ def test_the_first_signal_is_caught_and_the_second_one_is_not(number):
         assert interruption.signal == number
         assert signal.getsignal(number) == signal.SIG_DFL
     assert signal.getsignal(number) == before
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert interruption.signal is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_in_another_thread_nothing_is_caught():
+    def interrupted() -> int | None:
+        with Interruption() as interruption:
+            return interruption.signal
+
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(interrupted).result() is None
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.fixture

@@ -141,6 +141,47 @@ def test_the_cache_is_where_the_system_says_and_another_one_on_another_processor
     assert startup.processor() == "another"
 
 
+def test_without_a_home_directory_there_is_no_cache(monkeypatch):
+    def nobody(_: type[Path]) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", classmethod(nobody))
+    assert startup._cache_folder() is None
+
+
+def test_what_games_and_seeds_mean_does_not_depend_on_how_jax_is_set(monkeypatch):
+    updates = dict[str, object]()
+    monkeypatch.setattr(jax.config, "update", updates.__setitem__)
+    startup.start([])
+    assert updates["jax_threefry_partitionable"] is True
+    assert updates["jax_random_seed_offset"] == 0
+
+
+def test_a_machine_without_the_devices_that_are_asked_for_is_refused(monkeypatch, capsys):
+    def none() -> list[jax.Device]:
+        raise RuntimeError("Unable to initialize backend 'cuda': none\nand more lines")
+
+    monkeypatch.setattr(jax, "devices", none)
+    with pytest.raises(SystemExit) as stop:
+        __main__.main(["train", *SWEEP])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: JAX has no device to compute on (JAX_PLATFORMS is None): "
+        "Unable to initialize backend 'cuda': none\n"
+    )
+
+
+def test_threads_are_those_of_the_cores_or_the_devices(monkeypatch):
+    monkeypatch.setattr(startup, "cores", lambda: 3)
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    assert startup.threads() == 3
+    monkeypatch.setenv("NPROC", "1")
+    assert startup.threads() == 2
+    monkeypatch.setenv("NPROC", "7")
+    assert startup.threads() == 7
+
+
 def test_the_command_is_the_module(capsys):
     with pytest.raises(SystemExit) as stop:
         __main__.main(["--help"])
