@@ -76,7 +76,7 @@ def test_bad_input_gets_one_clear_message_and_code_2(
         (["train", "game_tree", "--preset", "figure99"], "no preset 'figure99'; it has: quick, "),
         (["train", "game_tree", "--grid-size", "3"], "game_tree has no option --grid-size; "),
         (["train", "coin_game", "--depth=3"], "coin_game has no option --depth; "),
-        (["train", "game_tree", "--colour", "red"], "it has: --preset, --games, --seeds, "),
+        (["train", "game_tree", "--colour", "red"], "it has: --preset, --config, --games, "),
         (["plan", "game_tree", "--seed", "0:2"], "did you mean --seeds? It has: --preset, "),
         (["train", "game_tree", "16"], "unexpected argument '16'"),
         (["plan", "coin_game", "--principal", "runs/1"], "plan reads no --principal"),
@@ -195,7 +195,9 @@ def test_a_run_leaves_a_complete_folder(tmp_path, capsys):
         ".lock", "config.json", "metrics.csv", "metrics.npz", "summary.json", "figure.png",
         "checkpoints",
     }  # fmt: skip
-    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["final"]
+    # The weights, and the state after the last evaluation, from which training can go on.
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"final", "training"}
+    assert [path.name for path in (folder / "checkpoints" / "training").iterdir()] == ["4"]
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["depth"] == 3
     assert config["config"]["hyper_params"]["nudge"] == Config().hyper_params.nudge

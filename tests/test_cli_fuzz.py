@@ -39,6 +39,7 @@ OUT_OF_RANGE = {
     "distributed": ["", "no", "host,0/2", "host:80", "host:80,2/2", ":80,0/2", "host:80,-1/2"],
     "lanes": ["0", "-1"],
     "principal": ["nowhere"],
+    "config": ["nowhere"],
     "out": ["file"],
     "iterations": ["0", "-1", "1001"],
     "num_envs": ["0", "-8", "7"],

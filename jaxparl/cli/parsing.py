@@ -19,6 +19,7 @@ from jaxparl.config import Config
 from jaxparl.environment import GameParams
 from jaxparl.envs import REGISTRY, Entry
 from jaxparl.experiment.options import Job, RunOptions, check_env_param, numbers_of
+from jaxparl.experiment.rerun import Earlier, read_earlier, restore
 
 HELP_FLAGS = ("-h", "--help")
 # tyro joins lines, except for those that begin with a space.
@@ -32,6 +33,7 @@ Examples, where `python train.py` is the same as `jaxparl train`:
   jaxparl train game_tree --preset figure3   as in Figure 3
   jaxparl train --help                       all games and their presets
   jaxparl train game_tree --help             all options of a game
+  jaxparl train --config FOLDER              an earlier run once more
 """
 
 
@@ -52,6 +54,8 @@ class Train:
         str,
         tyro.conf.arg(metavar="NAME", help="a set of options; those given beside it win"),
     ] = RunOptions.preset
+    # The help of a game has this one, too; this help has no line left on a small screen.
+    config: tyro.conf.Suppress[Path | None] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,18 +107,52 @@ def parse(argv: Sequence[str], command: str = "train") -> Job:
       SystemExit: with code 2 for a value of the wrong type, with code 0 after help.
     """
     found, rest = first_pass([command, *argv])
-    if not found.env and (not rest or any(flag in rest for flag in HELP_FLAGS)):
+    earlier = read_earlier(found.config) if found.config else None
+    asks_help = not rest or any(flag in rest for flag in HELP_FLAGS)
+    if not found.env and not earlier and asks_help:
         _show_games(command)
-    if not found.env:
+    name, *more = found.env or ((earlier.environment,) if earlier else ("",))
+    if not name:
         raise ValueError(f"name a game before its options, one of: {', '.join(REGISTRY)}")
-    name, *more = found.env
     if name not in REGISTRY:
         raise ValueError(f"unknown environment {name!r}; there is: {', '.join(REGISTRY)}")
     entry = REGISTRY[name]
-    if found.preset not in entry.presets:
+    defaults = _of_preset(name, entry, found.preset)
+    if earlier:
+        defaults = _of_earlier(name, entry, earlier, found.config)
+    return _second_pass(command, defaults, [*rest, *more])
+
+
+def _of_preset(name: str, entry: Entry, preset_name: str) -> Job:
+    """What a preset asks for.
+
+    Raises:
+      ValueError: there is no such preset.
+    """
+    if preset_name not in entry.presets:
         presets = ", ".join(entry.presets)
-        raise ValueError(f"{name} has no preset {found.preset!r}; it has: {presets}")
-    return _second_pass(command, name, found.preset, [*rest, *more])
+        raise ValueError(f"{name} has no preset {preset_name!r}; it has: {presets}")
+    preset = entry.presets[preset_name]
+    options = RunOptions(
+        preset=preset_name, games=preset.games, seeds=preset.seeds, validate=preset.validate
+    )
+    return Job(name, entry.label, preset.settings, options, preset.config)
+
+
+def _of_earlier(name: str, entry: Entry, earlier: Earlier, path: Path) -> Job:
+    """What an earlier run was asked for.
+
+    Raises:
+      ValueError: it is of another game, or has settings that the game no longer has.
+    """
+    if name != earlier.environment:
+        raise ValueError(f"{path} is of a run of {earlier.environment}, not of {name}")
+    try:
+        settings = restore(entry.settings, earlier.settings)
+    except TypeError as error:
+        raise ValueError(f"{path} does not fit this version of {name}: {error}") from error
+    options = dataclasses.replace(earlier.options, config=path)
+    return Job(name, entry.label, settings, options, earlier.config, earlier.env_params)
 
 
 def first_pass(arguments: Sequence[str], show_help: bool = False) -> tuple[Any, list[str]]:
@@ -135,12 +173,12 @@ def first_pass(arguments: Sequence[str], show_help: bool = False) -> tuple[Any, 
     return found
 
 
-def _second_pass(command: str, name: str, preset_name: str, arguments: Sequence[str]) -> Job:
-    """Reads the options of a game."""
+def _second_pass(command: str, defaults: Job, arguments: Sequence[str]) -> Job:
+    """Reads the options of a game, given what is asked for where they say nothing."""
+    name = defaults.environment
     entry = REGISTRY[name]
-    preset = entry.presets[preset_name]
-    defaults = entry.environment(preset.settings).default_params
-    params = _params_class(defaults)
+    default_params = entry.environment(defaults.settings).default_params
+    params, usual = _params_class(default_params), numbers_of(default_params)
     shape = dataclasses.make_dataclass(
         "Options",
         [
@@ -151,29 +189,29 @@ def _second_pass(command: str, name: str, preset_name: str, arguments: Sequence[
         ],
         frozen=True,
     )
-    options = RunOptions(
-        preset=preset_name, games=preset.games, seeds=preset.seeds, validate=preset.validate
-    )
     parsed: Any
     parsed, unknown = tyro.cli(
         shape,
         prog=f"jaxparl {command} {name}",
         description=f"{_capitalised(entry.summary)}. Presets:\n{_preset_lines(entry)}",
         args=arguments,
-        default=shape(options, preset.settings, params(), preset.config),
+        default=shape(
+            defaults.options, defaults.settings, params(**defaults.env_params), defaults.config
+        ),
         config=(tyro.conf.OmitArgPrefixes,),
         return_unknown_args=True,
     )
     if unknown:
         raise ValueError(_describe_unknown(unknown, name, parsed))
-    usual, asked = vars(params()), vars(parsed.params)
     return Job(
         environment=name,
         label=entry.label,
         settings=parsed.game,
         options=parsed.run,
         config=parsed.training,
-        env_params={key: value for key, value in asked.items() if value != usual[key]},
+        env_params={
+            key: value for key, value in vars(parsed.params).items() if value != usual[key]
+        },
         known_params=tuple(usual),
     )
 

@@ -22,6 +22,7 @@ from jaxparl.experiment.growth import (
 )
 from jaxparl.experiment.options import Job, all_runs, own_part, own_runs
 from jaxparl.experiment.principals import Principals, load_principals
+from jaxparl.experiment.rerun import recorded_options
 from jaxparl.experiment.run_folder import RunFolder, shard_name
 from jaxparl.experiment.slurm import Part
 from jaxparl.experiment.stage import TRAINING, VALIDATION
@@ -119,7 +120,8 @@ def _begin(
       What is to be run, and what has changed of versions and machine since it was begun.
     """
     job, folder, runs = experiment.job, experiment.folder, experiment.runs
-    remarks = {"slurm_array": part.array._asdict()} if part and part.array else {}
+    array = {"slurm_array": part.array._asdict()} if part and part.array else {}
+    remarks = {"options": recorded_options(job), **array}
     growth = _growth(experiment, recorded, part)
     if growth is None:
         return experiment, folder.write_config(recorded, runs, **remarks) or []
@@ -135,7 +137,7 @@ def _begin(
     console.note(f"{len(growth.added)} runs are added to the {there} that are there")
     experiment = experiment._replace(runs=growth.added, folder=added, smaller=folder, largest=there)
     asked = {**recorded, "lanes": experiment.lanes()}
-    return experiment, added.write_config(asked, growth.added) or []
+    return experiment, added.write_config(asked, growth.added, **remarks) or []
 
 
 def _growth(
@@ -154,7 +156,7 @@ def _growth(
     if found.get("format") != provenance.FORMAT:
         return None
     asked = run_folder.with_runs(recorded, experiment.runs)
-    if part is None:
+    if part is None and isinstance(found.get("runs"), list):
         # Lanes are by default as many as runs: those that are added have as many as were there.
         there = experiment._replace(largest=len(found["runs"]))
         asked["lanes"] = there.lanes()

@@ -22,7 +22,7 @@ from jaxparl.learning.state import Weights
 from jaxparl.training.runs import AnyRun, RunId, ValidationRun, describe, run_of
 
 # What the parts of one sweep need not have in common.
-_OWN = ("format", "runs", "shard", "slurm_array", "versions", "machine")
+_OWN = ("format", "runs", "shard", "slurm_array", "options", "versions", "machine")
 _MOST_NAMED = 12
 
 
@@ -67,7 +67,7 @@ def join(folder: RunFolder, parts: Sequence[Part]) -> None:
     config = parts[0].config
     runs = [run_of(labels) for labels in config["of_runs"]]
     common = {name: value for name, value in config.items() if name not in _OWN}
-    folder.write_config({**common, "shard": None}, runs)
+    folder.write_config({**common, "shard": None}, runs, options=config["options"])
     if config["principal"] is None:
         found = [run_of(labels) for part in parts for labels in part.config["runs"]]
         order = np.array([found.index(run) for run in runs])

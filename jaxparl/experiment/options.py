@@ -27,6 +27,8 @@ class RunOptions:
 
     Attributes:
       preset: a named set of options for this game; options given beside it take precedence.
+      config: the config.json of an earlier run, or its folder. Its game and its options are the
+        defaults, in place of those of a preset, so that the same run is run again.
       games: the games to draw, by number, `A:B` without B; the same number is the same game.
       seeds: the seeds of each game, `A:B` without B; every game is trained with every seed.
       sweep: hyper-parameters or params of the game to try, one or more `NAME=VALUE,VALUE`; every
@@ -54,6 +56,7 @@ class RunOptions:
     """
 
     preset: str = "quick"
+    config: Path | None = None
     games: str = "0:2"
     seeds: str = "0:2"
     sweep: tuple[str, ...] = ()

@@ -31,16 +31,16 @@ from jaxparl.experiment.results import StageResult
 from jaxparl.training.runs import AnyRun, RunId
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
     """What `RunFolder.write_config` recorded in the folder of an earlier run.
 
     Raises:
       FileNotFoundError: there is none.
       ValueError: it is not what was recorded.
     """
-    target = path / "config.json"
+    target = path / name
     if not target.exists():
-        raise FileNotFoundError(f"no run in {path}: it has no config.json")
+        raise FileNotFoundError(f"no run in {path}: it has no {name}")
     try:
         content = json.loads(target.read_text())
     except ValueError as error:
