@@ -33,7 +33,6 @@ Examples, where `python train.py` is the same as `jaxparl train`:
   jaxparl train game_tree --preset figure3   as in Figure 3
   jaxparl train --help                       all games and their presets
   jaxparl train game_tree --help             all options of a game
-  jaxparl train --config FOLDER              an earlier run once more
 """
 
 
@@ -54,8 +53,6 @@ class Train:
         str,
         tyro.conf.arg(metavar="NAME", help="a set of options; those given beside it win"),
     ] = RunOptions.preset
-    # The help of a game has this one, too; this help has no line left on a small screen.
-    config: tyro.conf.Suppress[Path | None] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +103,10 @@ def parse(argv: Sequence[str], command: str = "train") -> Job:
       ValueError: for an unknown game, preset or option, or a value out of range.
       SystemExit: with code 2 for a value of the wrong type, with code 0 after help.
     """
-    found, rest = first_pass([command, *argv])
-    earlier = read_earlier(found.config) if found.config else None
+    # It says which game there is, before anything else is read.
+    path, others = _without_option(argv, "--config")
+    earlier = read_earlier(Path(path)) if path else None
+    found, rest = first_pass([command, *others])
     asks_help = not rest or any(flag in rest for flag in HELP_FLAGS)
     if not found.env and not earlier and asks_help:
         _show_games(command)
@@ -119,8 +118,23 @@ def parse(argv: Sequence[str], command: str = "train") -> Job:
     entry = REGISTRY[name]
     defaults = _of_preset(name, entry, found.preset)
     if earlier:
-        defaults = _of_earlier(name, entry, earlier, found.config)
+        defaults = _of_earlier(name, entry, earlier, Path(path))
     return _second_pass(command, defaults, [*rest, *more])
+
+
+def _without_option(argv: Sequence[str], name: str) -> tuple[str, list[str]]:
+    """The value of `--name VALUE` or `--name=VALUE`, empty if there is none, and all but these."""
+    value, others, following = "", [], iter(argv)
+    for token in following:
+        if token == name:
+            value = next(following, "")
+            if not value:
+                raise ValueError(f"{name} needs the config.json of an earlier run, or its folder")
+        elif token.startswith(f"{name}="):
+            value = token.partition("=")[2]
+        else:
+            others.append(token)
+    return value, others
 
 
 def _of_preset(name: str, entry: Entry, preset_name: str) -> Job:
