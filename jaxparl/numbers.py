@@ -13,6 +13,8 @@ from jax import experimental
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
 
+_NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
+
 #: Utilities this close, relative to their size where that exceeds 1, are a tie: in float32 the
 #: first, in float64 the second. A least payment leaves an agent exactly indifferent, and symmetric
 #: moves are worth the same, but sums that are rounded differ.
@@ -107,13 +109,9 @@ def narrow(tree: Any) -> Any:
       >>> narrow({"nudge": np.array([0.5]), "name": "tree"})["nudge"].dtype
       dtype('float32')
     """
-    narrower = {jnp.dtype(wide): thin for wide, thin in _NARROWER.items()}
 
     def of_leaf(leaf: Any) -> Any:
-        thin = narrower.get(getattr(leaf, "dtype", None))
-        return leaf if thin is None else leaf.astype(thin)
+        thin = _NARROWER.get(str(getattr(leaf, "dtype", "")))
+        return leaf.astype(thin) if thin else leaf
 
     return jax.tree.map(of_leaf, tree)
-
-
-_NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}

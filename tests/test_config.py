@@ -40,7 +40,7 @@ def test_numbers_of_numpy_are_settings():
     kinds = {"iterations": np.int64(4_000), "hidden_sizes": (np.int32(8),)}
     assert Config(**kinds, priority_floor=np.float32(1e-7)).num_evaluations == 10
     assert HyperParams(nudge=np.float32(0.5), epsilon=1).nudge == 0.5
-    with pytest.raises(ValueError, match="nudge must be >= 0, not -1.0"):
+    with pytest.raises(ValueError, match="nudge must be >= 0, not -1"):
         HyperParams(nudge=np.float32(-1))
 
 

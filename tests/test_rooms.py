@@ -17,7 +17,7 @@ ENVS = ROOT / "envs"
 RULES = configparser.ConfigParser()
 RULES.read(ROOT / "setup.cfg")
 # The vocabulary, which every room may import.
-VOCABULARY = {"types", "config", "environment"}
+VOCABULARY = {"types", "config", "environment", "numbers"}
 
 
 @pytest.fixture
