@@ -8,7 +8,6 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import experimental
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -85,17 +84,24 @@ def in_32_bits(function: Callable[Args, Result]) -> Callable[Args, Result]:
 
     Learning computes in float32. Only exact solutions gain from float64.
 
+    Raises:
+      ValueError: when called, if JAX is told to use 64 bits and cannot be told otherwise.
+
     Examples:
       >>> in_32_bits(jnp.zeros)(2).dtype
       dtype('float32')
     """
-    # Before jax 0.8 the switch was in jax.experimental.
-    switch: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else vars(experimental)["enable_x64"]
 
     @functools.wraps(function)
     def narrow_function(*args: Args.args, **kwargs: Args.kwargs) -> Result:
         args, kwargs = narrow((args, kwargs))
-        with switch(False):
+        if jnp.result_type(float) == jnp.float32:
+            return function(*args, **kwargs)
+        if not hasattr(jax, "enable_x64"):
+            raise ValueError(
+                "learning computes in float32: unset JAX_ENABLE_X64, or upgrade to jax 0.8"
+            )
+        with jax.enable_x64(False):
             return function(*args, **kwargs)
 
     return narrow_function

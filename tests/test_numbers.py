@@ -51,3 +51,15 @@ def test_32_bits_are_passed_on_as_they_are():
     assert (found["a"].dtype, found["b"].dtype) == (np.float32, np.int32)
     assert found["c"] == "word" and found["d"] is given["d"]
     assert in_32_bits(lambda a, *, b: (a, b))(given["a"], b=found["b"])[1] is found["b"]
+
+
+def test_a_jax_that_cannot_switch_to_32_bits_is_told_to_be_left_in_them(monkeypatch):
+    learn = in_32_bits(lambda: jnp.zeros(2))
+    monkeypatch.delattr(jax, "enable_x64", raising=False)
+    assert learn().dtype == jnp.float32
+    jax.config.update("jax_enable_x64", True)
+    try:
+        with pytest.raises(ValueError, match="learning computes in float32: unset JAX_ENABLE_X64"):
+            learn()
+    finally:
+        jax.config.update("jax_enable_x64", False)
