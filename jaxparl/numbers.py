@@ -8,10 +8,11 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax import experimental
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
+
+_NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
 
 #: Utilities this close, relative to their size where that exceeds 1, are a tie: in float32 the
 #: first, in float64 the second. A least payment leaves an agent exactly indifferent, and symmetric
@@ -83,17 +84,24 @@ def in_32_bits(function: Callable[Args, Result]) -> Callable[Args, Result]:
 
     Learning computes in float32. Only exact solutions gain from float64.
 
+    Raises:
+      ValueError: when called, if JAX is told to use 64 bits and cannot be told otherwise.
+
     Examples:
       >>> in_32_bits(jnp.zeros)(2).dtype
       dtype('float32')
     """
-    # Before jax 0.8 the switch was in jax.experimental.
-    switch: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else vars(experimental)["enable_x64"]
 
     @functools.wraps(function)
     def narrow_function(*args: Args.args, **kwargs: Args.kwargs) -> Result:
         args, kwargs = narrow((args, kwargs))
-        with switch(False):
+        if jnp.result_type(float) == jnp.float32:
+            return function(*args, **kwargs)
+        if not hasattr(jax, "enable_x64"):
+            raise ValueError(
+                "learning computes in float32: unset JAX_ENABLE_X64, or upgrade to jax 0.8"
+            )
+        with jax.enable_x64(False):
             return function(*args, **kwargs)
 
     return narrow_function
@@ -107,13 +115,9 @@ def narrow(tree: Any) -> Any:
       >>> narrow({"nudge": np.array([0.5]), "name": "tree"})["nudge"].dtype
       dtype('float32')
     """
-    narrower = {jnp.dtype(wide): thin for wide, thin in _NARROWER.items()}
 
     def of_leaf(leaf: Any) -> Any:
-        thin = narrower.get(getattr(leaf, "dtype", None))
-        return leaf if thin is None else leaf.astype(thin)
+        thin = _NARROWER.get(str(getattr(leaf, "dtype", "")))
+        return leaf.astype(thin) if thin else leaf
 
     return jax.tree.map(of_leaf, tree)
-
-
-_NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}

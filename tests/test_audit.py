@@ -13,12 +13,12 @@ from untrained import CONFIG, PROBLEM, noise, offered, weights
 
 from jaxparl import evaluation
 from jaxparl.envs import make
-from jaxparl.evaluation.audit import audit
+from jaxparl.evaluation.audit import Audit, audit
 from jaxparl.evaluation.rollouts import play_episode
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses
-from jaxparl.types import Contract, Offer
+from jaxparl.types import Contract, Offer, PlayValue
 
 KEYS = jax.random.split(jax.random.key(0), 4000)
 
@@ -93,3 +93,30 @@ def test_an_episode_ends_with_its_last_reward_at_the_time_limit():
     # The same random numbers: a step more brings no less, and to some it brings a coin.
     assert np.all(longer.agent_reward >= shorter.agent_reward)
     assert np.any(longer.agent_reward > shorter.agent_reward)
+
+
+def test_gains_on_utilities_that_are_not_positive_are_no_share_of_them():
+    """Both go right throughout, and a coin of the other's costs 5: each step is a loss."""
+    env_params = COIN_PARAMS.replace(other_reward=-5.0)
+    problem = PROBLEM._replace(env_params=env_params)
+    count = COIN_ENV.exact.num_states
+    action, nothing = jnp.zeros((count, 2), jnp.int32), jnp.zeros((count, 2))
+    unpaid = Offer(
+        recommendation=action,
+        contract=Contract(jnp.zeros((count, 2, 4)), nothing, nothing == 0),
+        own_action=action,
+        agent_value=nothing,
+        principal_value=nothing,
+    )
+    found = audit(problem, unpaid)
+    assert found.values.welfare < 0 and np.all(found.values.utilities < 0)
+    assert found.deviation_gain == pytest.approx(1.825, abs=1e-3)
+    assert np.isnan(found.relative_deviation_gain)
+    assert found.values.payment_share == 0  # nothing is paid
+
+
+def test_a_gain_is_undefined_where_one_of_the_utilities_is_not_positive():
+    best = jnp.array([3.0, 1.0])
+    for utilities, expected in (([2.0, 1.0], 0.5), ([2.0, 0.0], np.nan), ([-2.0, 1.0], np.nan)):
+        values = PlayValue(jnp.float32(3), jnp.float32(0), jnp.array(utilities))
+        np.testing.assert_array_equal(Audit(values, best).relative_deviation_gain, expected)

@@ -251,7 +251,7 @@ def test_the_default_is_the_game_of_the_paper():
     [
         ({"grid_size": 1}, "grid_size must be between 2 and 15, not 1"),
         ({"grid_size": 16}, "grid_size must be between 2 and 15, not 16"),
-        ({"grid_size": 3.0}, "grid_size must be between 2 and 15, not 3.0"),
+        ({"grid_size": 3.0}, "grid_size must be a whole number, not 3.0"),
         ({"max_steps_in_episode": 0}, "max_steps_in_episode must be at least 1, not 0"),
         ({"num_agents": 1}, "num_agents must be between 2 and 48"),
         ({"grid_size": 2, "num_agents": 4}, "num_agents must be between 2 and 3"),

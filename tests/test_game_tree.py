@@ -173,5 +173,5 @@ def test_settings_take_lists_and_refuse_half_a_level():
     assert env == same
     assert hash(env) == hash(same)
     jax.eval_shape(env.reset, jax.random.key(0), params)  # env is static, and is hashed
-    with pytest.raises(ValueError, match=r"depth must be between 1 and 16, not 2\.5"):
+    with pytest.raises(ValueError, match=r"depth must be a whole number, not 2\.5"):
         make("game_tree", depth=2.5)

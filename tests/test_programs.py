@@ -89,3 +89,24 @@ def test_segments_are_whole_target_intervals_and_make_up_the_interval(target, pe
     assert config.segment_length * config.segments_per_evaluation == config.evaluation_interval
     assert config.segment_length <= max(200, target)
     assert config.num_evaluations == intervals
+
+
+def test_a_check_for_nan_is_of_losses_and_not_of_what_is_undefined():
+    layout = assign_runs(1, 1)
+    run = {"undefined": np.full(1, np.nan, np.float32), "loss": np.zeros(1, np.float32)}
+    with ThreadPoolExecutor() as pool:
+        program = compile_interval(
+            layout,
+            1,
+            learn=lambda run, segment: (run, run["loss"]),
+            evaluate=lambda run, loss: {"undefined": run["undefined"], "loss": loss},
+            runs=run,
+            pool=pool,
+        )
+    with jax.debug_nans(True):
+        metrics = program(jax.device_put(run, layout.sharding), 0)[1]
+        assert np.isnan(metrics["undefined"]) and metrics["loss"] == 0
+        diverged = run | {"loss": run["undefined"]}
+        with pytest.raises(FloatingPointError, match="a loss is NaN in evaluation interval 3"):
+            program(jax.device_put(diverged, layout.sharding), 2)
+    program(jax.device_put(diverged, layout.sharding), 2)

@@ -43,3 +43,12 @@ def test_compared_schemes_are_those_computed_by_hand():
     assert found["selfish"] == Scheme()
     without_nudge = schemes.comparable_schemes(PROBLEM, followed, 0.0)
     assert without_nudge["principal"].nudge == 0.0
+
+
+def test_nothing_is_shared_of_a_welfare_that_is_not_positive():
+    for welfare in (0.0, -8.0):
+        followed = PlayValue(jnp.float32(welfare), jnp.float32(2.0), jnp.array([-3.0, -3.0]))
+        assert np.isnan(followed.payment_share)
+        found = schemes.comparable_schemes(PROBLEM, followed, 0.1)
+        assert found["principal"].nudge == 0
+        np.testing.assert_allclose(found["constant"].proportion, 0.1, rtol=1e-6)

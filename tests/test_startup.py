@@ -187,3 +187,16 @@ def test_the_command_is_the_module(capsys):
         __main__.main(["--help"])
     assert stop.value.code == 0
     assert "usage: jaxparl" in capsys.readouterr().out
+
+
+def test_a_process_learns_in_float32_and_says_so_if_it_was_told_otherwise(capsys):
+    startup.start([])
+    assert not capsys.readouterr().err
+    jax.config.update("jax_enable_x64", True)
+    try:
+        startup.start([])
+        assert not jax.config.values["jax_enable_x64"]
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    said = "warning: jaxparl learns in float32; JAX_ENABLE_X64 is ignored\n"
+    assert capsys.readouterr().err == said

@@ -1,5 +1,6 @@
 """What black-box agents are offered and paid, and the exact values that they are compared with."""
 
+import dataclasses
 import itertools
 from functools import partial
 
@@ -7,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from small import COIN_ENV, COIN_PARAMS
-from untrained import CONFIG, LEARNER, PROBLEM, offered, terms, weights
+from untrained import CONFIG, LEARNER, PROBLEM, frozen, offered, terms, weights
 
 from jaxparl.evaluation.audit import audit
 from jaxparl.learning.learner import offer
 from jaxparl.validation import terms as facing
 from jaxparl.validation.schemes import Scheme
-from jaxparl.validation.terms import NO_ACTION
+from jaxparl.validation.terms import NO_ACTION, make_terms
 
 PRINCIPAL, SELFISH = Scheme(contract_weight=1.0, nudge=0.03), Scheme()
 FOLLOW_SETS = list(itertools.product((False, True), repeat=2))
@@ -78,3 +79,11 @@ def test_black_boxes_are_compared_with_exact_values():
         reference.equilibrium_payment_share, equilibrium.payment_share, rtol=1e-6
     )
     assert np.isnan(terms(SELFISH).reference.best_response_over_following)
+
+
+def test_the_best_response_to_losses_is_no_multiple_of_them():
+    problem = PROBLEM._replace(env_params=COIN_PARAMS.replace(other_reward=-5.0))
+    unpaid = dataclasses.replace(frozen(), payment=0 * frozen().payment)
+    reference = make_terms(problem, unpaid, Scheme(contract_weight=1.0)).reference
+    assert np.isnan(reference.best_response_over_following)
+    assert reference.optimal_welfare > 0

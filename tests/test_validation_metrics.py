@@ -1,5 +1,6 @@
 """The numbers of Figures 2 and 4, compared with policies whose play is known or sampled."""
 
+import dataclasses
 import itertools
 from functools import partial
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import COIN_ENV
+from small import COIN_ENV, COIN_PARAMS
 from untrained import PROBLEM, frozen, terms
 
 from jaxparl.evaluation.rollouts import record_episode
@@ -39,14 +40,16 @@ POLICIES = (obey, go_right, partly_follow)
 
 @pytest.fixture(scope="module")
 def evaluate():
-    """The metrics of one of `POLICIES` under a scheme, by a program compiled once for all."""
+    """The metrics of one of `POLICIES` under a scheme, or terms, by one program for all."""
 
     @jax.jit
     def of_policy(terms, index) -> metrics.ValidationMetrics:
         policy = partial(jax.lax.switch, index, POLICIES)
         return metrics.evaluate(COIN_ENV, terms, policy, jnp.float32(7))
 
-    return lambda scheme, policy: of_policy(terms(scheme), POLICIES.index(policy))
+    return lambda scheme, policy: of_policy(
+        terms(scheme) if isinstance(scheme, Scheme) else scheme, POLICIES.index(policy)
+    )
 
 
 def test_agents_that_do_what_is_recommended_are_as_well_off_as_if_they_followed(evaluate):
@@ -111,3 +114,14 @@ def test_the_metrics_are_what_sampled_episodes_bring(evaluate):
     assert found.best_response_over_following >= found.own_over_recommended_following
     assert abs(following - own) > 0.04, "or the two were not told apart"
     assert found.agent_loss == 7
+
+
+def test_shares_of_losses_are_undefined(evaluate):
+    # Coins of the other's colour cost 5, and the contracts pay next to nothing.
+    facing = terms(Scheme(contract_weight=1e-6))
+    losing = dataclasses.replace(facing, env_params=COIN_PARAMS.replace(other_reward=-5.0))
+    found = evaluate(losing, go_right)
+    assert found.welfare < 0 < found.payment
+    assert 0 < found.follow_share < 1
+    for name in ("payment_share", "own_over_recommended_following", "own_over_recommended_own"):
+        assert np.isnan(getattr(found, name)), name

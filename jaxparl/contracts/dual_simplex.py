@@ -21,8 +21,10 @@ from jaxparl.contracts.float_pairs import Pair
 class _Tolerances(NamedTuple):
     """What is taken for zero, and by how much equal costs are told apart.
 
-    The first two are far above the rounding of pairs and far below the precision of the inputs, the
-    last is above the resolution in which prices are compared and far below any real price.
+    In float32 the first two are far above the rounding of pairs and far below that of the inputs.
+    In float64 they are above the rounding of the inputs: rows that sum to 1 but for 1e-16 would
+    seem to implement any action, at payments of 1e16. The last one is above the resolution in which
+    prices are compared and far below any real price.
     """
 
     pivot: float
@@ -31,7 +33,7 @@ class _Tolerances(NamedTuple):
 
 
 _SINGLE = _Tolerances(pivot=1e-10, violation=1e-12, tie_break=1e-6)
-_DOUBLE = _Tolerances(pivot=1e-20, violation=1e-22, tie_break=1e-14)
+_DOUBLE = _Tolerances(pivot=1e-12, violation=1e-14, tie_break=1e-14)
 # Ten actions and ten outcomes need 3 pivots on average and at most 17 in 40,000 programs.
 _MAX_PIVOTS_PER_VARIABLE = 8
 
