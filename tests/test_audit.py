@@ -13,7 +13,7 @@ from untrained import CONFIG, PROBLEM, noise, offered, weights
 
 from jaxparl import evaluation
 from jaxparl.envs import make
-from jaxparl.evaluation.audit import Audit, audit
+from jaxparl.evaluation.audit import Audit, audit, solve
 from jaxparl.evaluation.rollouts import play_episode
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
@@ -120,3 +120,15 @@ def test_a_gain_is_undefined_where_one_of_the_utilities_is_not_positive():
     for utilities, expected in (([2.0, 1.0], 0.5), ([2.0, 0.0], np.nan), ([-2.0, 1.0], np.nan)):
         values = PlayValue(jnp.float32(3), jnp.float32(0), jnp.array(utilities))
         np.testing.assert_array_equal(Audit(values, best).relative_deviation_gain, expected)
+
+
+def test_the_equilibrium_is_of_the_discount_that_is_played():
+    env, env_params = make("coin_game", grid_size=2, max_steps_in_episode=20)
+    shares = []
+    for discount in (0.5, 0.99):
+        params = env_params.replace(discount=discount)
+        found = solve(Problem(CONFIG, env, params, CONFIG.hyper_params))
+        expected = env.exact.equilibrium(params, CONFIG.hyper_params.alpha, discount)
+        np.testing.assert_allclose(found.equilibrium_payment_share, expected.payment_share)
+        shares.append(float(found.equilibrium_payment_share))
+    assert shares[0] != shares[1]

@@ -74,7 +74,8 @@ def test_black_boxes_are_compared_with_exact_values():
     assert nudged.best_response_over_following < best
     optimum = COIN_ENV.exact.optimal_welfare(COIN_PARAMS)
     np.testing.assert_allclose(reference.optimal_welfare, optimum, rtol=1e-6)
-    equilibrium = COIN_ENV.exact.equilibrium(COIN_PARAMS, CONFIG.hyper_params.alpha)
+    alpha, gamma = CONFIG.hyper_params.alpha, COIN_PARAMS.discount
+    equilibrium = COIN_ENV.exact.equilibrium(COIN_PARAMS, alpha, gamma)
     np.testing.assert_allclose(
         reference.equilibrium_payment_share, equilibrium.payment_share, rtol=1e-6
     )

@@ -108,9 +108,13 @@ def audit(problem: Problem, offered: Offer) -> Audit:
 
 
 def solve(problem: Problem) -> AuditExact:
-    """The optimal welfare, and the equilibrium of the paper's objective."""
+    """The optimal welfare, and the equilibrium of the paper's objective in this game.
+
+    Welfare and payments of an episode are undiscounted. What the players decide by in equilibrium
+    is discounted as in the game that is learned.
+    """
     exact, env_params = problem.env.exact_solutions, problem.env_params
-    equilibrium = exact.equilibrium(env_params, problem.hyper_params.alpha)
+    equilibrium = exact.equilibrium(env_params, problem.hyper_params.alpha, problem.gamma)
     return AuditExact(
         optimal_welfare=exact.optimal_welfare(env_params),
         equilibrium_payment_share=equilibrium.payment_share,
