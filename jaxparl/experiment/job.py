@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxparl.environment import Environment
 from jaxparl.experiment import console, provenance, run_folder
+from jaxparl.experiment.disk import check_room
 from jaxparl.experiment.growth import (
     ADDED,
     Growth,
@@ -95,6 +96,8 @@ def prepare(job: Job, env: Environment) -> Experiment:
         saved = Principals(runs, select_run(saved.weights, rows))
     base = options.out or _folder_under_runs(job, recorded, runs)
     path = base / shard_name(part.index, part.count) if part else base
+    if saved is None:
+        check_room(path, job.config, env, len(runs))
     folder = RunFolder(path, options.resume != "never")
     experiment = Experiment(job, env, runs, saved, folder, largest)
     try:

@@ -1,0 +1,63 @@
+"""Whether there is room on the disk for what a run saves, before it is begun."""
+
+from __future__ import annotations
+
+import functools
+import math
+import shutil
+from pathlib import Path
+
+import jax
+
+from jaxparl.config import Config, HyperParams
+from jaxparl.environment import Environment
+from jaxparl.learning.learner import init, make_learner
+from jaxparl.learning.problem import Problem
+from jaxparl.training.devices import key_data
+from jaxparl.types import KEY_IMPL, PyTree
+
+# A checkpoint is written before the one that it replaces is deleted.
+_CHECKPOINTS = 2
+
+
+def check_room(path: Path, config: Config, env: Environment, num_runs: int) -> None:
+    """Checks that the checkpoints of so many runs fit on the disk.
+
+    Args:
+      path: the folder of the runs, which need not exist yet.
+      config: theirs.
+      env: the game.
+      num_runs: how many there are.
+
+    Raises:
+      OSError: they do not fit.
+    """
+    place = next(each for each in (path, *path.absolute().parents) if each.exists())
+    free = shutil.disk_usage(place).free
+    needed = _CHECKPOINTS * num_runs * bytes_of_run(config, env)
+    if needed > free:
+        raise OSError(
+            f"the disk of {place} has {free / 1e6:,.0f} MB left, and the checkpoints of {num_runs} "
+            f"runs take {needed / 1e6:,.0f} MB. Choose another --out, fewer runs, or a smaller "
+            "--replay-capacity"
+        )
+
+
+@functools.cache
+def bytes_of_run(config: Config, env: Environment) -> int:
+    """How many bytes a checkpoint has for each run: weights, optimisers, replay, environments.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> env, _ = make("game_tree", depth=3)
+      >>> few, many = (bytes_of_run(Config(replay_capacity=size), env) for size in (800, 1600))
+      >>> 0 < many - few < 800 * 100
+      True
+    """
+    problem = Problem(config, env, env.default_params, HyperParams())
+
+    def start(key: jax.Array) -> PyTree:
+        return key_data(init(make_learner(problem), key))
+
+    shapes = jax.eval_shape(start, jax.random.key(0, impl=KEY_IMPL))
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
