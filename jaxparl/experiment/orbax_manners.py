@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
-import gc
 import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 # What a system says when it cannot read or write; a library says it in the middle of many words.
@@ -37,17 +37,19 @@ def in_one_line(action: Callable[[], _Result]) -> _Result:
       Traceback (most recent call last):
       OSError: No space left on device
     """
-    with _errors_unlogged():
+    with _logged(_is_no_error, "absl"), ExitStack() as silence:
+        silence.enter_context(_logged(_is_of_a_task_in_use, "asyncio"))
+        silence.enter_context(_tasks_of_closed_loops_unheard())
         try:
             return action()
         except Exception as error:
             reason = _reason(error)
-        for thread in threading.enumerate():
-            if type(thread).__module__.startswith("orbax."):
-                # Not by its own `join`, which raises what it has failed with.
-                threading.Thread.join(thread, _LONGEST_WAIT)
-        # Out of reach of the error, so that the tasks that it refers to are collected here.
-        gc.collect()
+            for thread in threading.enumerate():
+                if type(thread).__module__.startswith("orbax."):
+                    # Not by its own `join`, which raises what it has failed with.
+                    threading.Thread.join(thread, _LONGEST_WAIT)
+            # The other tasks may end at any time, until the process does.
+            atexit.register(silence.pop_all().close)
     raise OSError(reason)
 
 
@@ -59,21 +61,38 @@ def _reason(error: Exception) -> str:
     return next((reason for reason in said if reason in text), first_line[:_LONGEST_REASON])
 
 
-@contextmanager
-def _errors_unlogged() -> Iterator[None]:
-    def is_no_error(record: logging.LogRecord) -> bool:
-        return record.levelno < logging.ERROR
+def _is_no_error(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR
 
-    loggers, hook = [logging.getLogger(name) for name in ("absl", "asyncio")], sys.unraisablehook
-    for logger in loggers:
-        logger.addFilter(is_no_error)
-    sys.unraisablehook = lambda _: None
+
+def _is_of_a_task_in_use(record: logging.LogRecord) -> bool:
+    return "exception was never retrieved" not in record.getMessage()
+
+
+@contextmanager
+def _logged(rule: Callable[[logging.LogRecord], bool], name: str) -> Iterator[None]:
+    """Lets a logger log only what a rule allows."""
+    logger = logging.getLogger(name)
+    logger.addFilter(rule)
     try:
         yield
     finally:
-        sys.unraisablehook = hook
-        for logger in loggers:
-            logger.removeFilter(is_no_error)
+        logger.removeFilter(rule)
+
+
+@contextmanager
+def _tasks_of_closed_loops_unheard() -> Iterator[None]:
+    before = sys.unraisablehook
+
+    def hook(found: sys.UnraisableHookArgs) -> None:
+        if str(found.exc_value) != "Event loop is closed":
+            before(found)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager
