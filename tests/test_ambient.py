@@ -54,6 +54,10 @@ AMBIENT = {
     "an offset of seeds": ({"JAX_RANDOM_SEED_OFFSET": "5"}, ""),
     "another precision": ({"JAX_DEFAULT_MATMUL_PRECISION": "highest"}, ""),
     "a search for NaN": ({"JAX_DEBUG_NANS": "1"}, ""),
+    "strict promotion": (
+        {"JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_NUMPY_RANK_PROMOTION": "raise"},
+        "",
+    ),
     "more devices": ({"JAX_NUM_CPU_DEVICES": "5"}, "export NPROC=5"),
     "no cache": ({"JAX_ENABLE_COMPILATION_CACHE": "false"}, ""),
     "no home": ({}, "unset HOME XDG_CACHE_HOME JAX_COMPILATION_CACHE_DIR"),
@@ -88,6 +92,14 @@ REFUSED = {
 def test_the_same_bits_are_computed_in(name, tmp_path):
     code, _, said = run(tmp_path / "run", *AMBIENT[name])
     assert (code, said) == (0, "")
+    assert_same_results(tmp_path / "run", finished(*SMALL_TREE))
+
+
+@pytest.mark.slow
+def test_the_same_bits_are_computed_where_64_are_asked_for_and_one_line_says_so(tmp_path):
+    code, _, said = run(tmp_path / "run", {"JAX_ENABLE_X64": "1"})
+    assert (code, said.count("\n")) == (0, 1)
+    assert "learns in float32" in said
     assert_same_results(tmp_path / "run", finished(*SMALL_TREE))
 
 
