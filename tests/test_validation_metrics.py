@@ -122,6 +122,6 @@ def test_shares_of_losses_are_undefined(evaluate):
     losing = dataclasses.replace(facing, env_params=COIN_PARAMS.replace(other_reward=-5.0))
     found = evaluate(losing, go_right)
     assert found.welfare < 0 < found.payment
-    assert 0 < found.follow_share < 1
+    assert 0 < found.followed_share < 1
     for name in ("payment_share", "own_over_recommended_following", "own_over_recommended_own"):
         assert np.isnan(getattr(found, name)), name
