@@ -275,6 +275,7 @@ def _draw_sums(axis: Axes, steps: Step, step: int) -> None:
     # Where nobody earns anything, the axis still needs a height.
     axis.set(xlim=(0, length), ylim=(1.05 * least, 1.05 * most if most > 0 else 1.0))
     axis.set_xlabel("steps")
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     for agent in range(num_agents):
         for (kind, total), style in zip(sums.items(), ("-", ":"), strict=True):
             axis.plot(
