@@ -77,6 +77,30 @@ def test_parts_of_different_sweeps_are_refused(parts, tmp_path, capsys):
     assert not (mixed / "merged").exists()
 
 
+def test_parts_of_other_versions_are_merged_with_a_warning(parts, tmp_path, capsys):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(parts, mixed)
+    path = mixed / "shard-1-of-2" / "config.json"
+    config = json.loads(path.read_text())
+    edit_json(path, versions={**config["versions"], "jax": "0.6.0"})
+    first = mixed / "shard-0-of-2" / "config.json"
+    edit_json(first, machine={**config["machine"], "cores": 77})
+    cli.main(["merge", str(mixed)])
+    message = capsys.readouterr().err
+    assert 'versions.jax was "' in message and 'not "0.6.0"' in message
+    # It says where the results were computed, not where they were merged.
+    assert json.loads((mixed / "merged" / "config.json").read_text())["machine"]["cores"] == 77
+
+
+def test_parts_of_other_numerics_are_refused(parts, tmp_path, capsys):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(parts, mixed)
+    path = mixed / "shard-1-of-2" / "config.json"
+    numerics = json.loads(path.read_text())["numerics"]
+    edit_json(path, numerics={**numerics, "jax_enable_x64": True})
+    assert "numerics.jax_enable_x64 was false, not true" in fails(capsys, "merge", str(mixed))
+
+
 def test_parts_of_an_older_version_are_left_to_it(parts, tmp_path, capsys):
     old = tmp_path / "old"
     shutil.copytree(parts, old)

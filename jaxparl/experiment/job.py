@@ -128,19 +128,22 @@ def _begin(
     growth = _growth(experiment, recorded, part)
     if growth is None:
         return experiment, folder.write_config(recorded, runs, **remarks) or []
+    found = run_folder.read_config(folder.path)
+    changes = provenance.changed_origin(provenance.origin(), found)
     if growth.past_iterations is not None:
         is_told = job.options.resume == "extend"
         check_longer(job.config, runs, growth.past_iterations, is_told=is_told)
         reopen(folder.path)
         folder.rewrite_config(recorded, runs, **remarks)
         console.note(f"the run that is there goes on from iteration {growth.past_iterations:,}")
-        return experiment, []
+        return experiment, changes
     added = RunFolder(folder.path / ADDED, resume=True)
     there = len(runs) - len(growth.added)
     console.note(f"{len(growth.added)} runs are added to the {there} that are there")
     experiment = experiment._replace(runs=growth.added, folder=added, smaller=folder, largest=there)
     asked = {**recorded, "lanes": experiment.lanes()}
-    return experiment, added.write_config(asked, growth.added, **remarks) or []
+    added.write_config(asked, growth.added, **remarks)
+    return experiment, changes
 
 
 def _growth(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxparl.experiment import provenance, run_folder
+from jaxparl.experiment import console, provenance, run_folder
 from jaxparl.experiment.checkpoint import load_weights, save_weights
 from jaxparl.experiment.recording import record
 from jaxparl.experiment.results import StageResult, diverged, stage_timing
@@ -67,7 +67,9 @@ def join(folder: RunFolder, parts: Sequence[Part]) -> None:
     config = parts[0].config
     runs = [run_of(labels) for labels in config["of_runs"]]
     common = {name: value for name, value in config.items() if name not in _OWN}
-    folder.write_config({**common, "shard": None}, runs, options=config["options"])
+    # Where results come from is where they were computed, not where they are joined.
+    origin = {name: config[name] for name in ("options", "versions", "machine")}
+    folder.write_config({**common, "shard": None}, runs, **origin)
     if config["principal"] is None:
         found = [run_of(labels) for part in parts for labels in part.config["runs"]]
         order = np.array([found.index(run) for run in runs])
@@ -120,6 +122,11 @@ def _check_same_sweep(parts: Sequence[Part]) -> None:
             raise ValueError(
                 f"{part.path.name} and {first.path.name} are parts of different sweeps: "
                 f"{'; '.join(differences)}"
+            )
+        for change in provenance.changed_origin(part.config, first.config):
+            console.warn(
+                f"{part.path.name} was trained with other versions or on another machine than "
+                f"{first.path.name}, and bits may differ: {change}"
             )
 
 

@@ -140,7 +140,8 @@ class RunFolder:
         Args:
           settings: those of the job and of this process, see `provenance`.
           runs: those of this process.
-          remarks: what is recorded beside them, and never compared.
+          remarks: what is recorded beside them, and never compared; or in place of the versions and
+            the machine of this process.
 
         Returns:
           What of the versions and the machine has changed since it was recorded.
@@ -174,7 +175,7 @@ class RunFolder:
         self, settings: Mapping[str, Any], runs: Sequence[RunId], remarks: Mapping[str, Any]
     ) -> None:
         asked = with_runs(settings, runs)
-        content = {"format": provenance.FORMAT, **asked, **remarks, **provenance.origin()}
+        content = {"format": provenance.FORMAT, **asked, **provenance.origin(), **remarks}
         self._write_json("config", content)
 
     @by_first
