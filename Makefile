@@ -6,6 +6,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+OLDEST ?= .venv-oldest
 ARGS ?=
 
 READY := $(VENV)/.ready
@@ -17,10 +18,10 @@ BENCHMARKS := $(filter-out report_card same_bits,$(basename $(notdir $(wildcard 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup tree coin test lint bench clean
+.PHONY: help setup tree coin test test-oldest lint bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) $(TYPINGS)  ## install jaxparl and its tools into .venv
 
@@ -32,6 +33,10 @@ coin: $(READY)  ## train on the Coin Game of the paper, and validate (ARGS: like
 
 test: $(READY)  ## run the tests (ARGS='-m slow': the full-size checks)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# Warnings are no errors there: of what is old, much is deprecated by now.
+test-oldest: $(OLDEST)/.ready  ## run the tests with the oldest versions that setup.cfg allows
+	$(OLDEST)/bin/python -m pytest -n 2 --dist loadfile -W default $(ARGS)
 
 # pyright follows only packages that declare themselves typed (PEP 561). To see whether the
 # public types are complete, the three that do not, and that environments derive from or name in
@@ -54,8 +59,8 @@ lint: $(READY) $(TYPINGS)  ## check style, format, types, sizes, and who imports
 bench: $(READY)  ## run every benchmark in turn, which takes hours
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 
-clean:  ## delete .venv and the caches, keep runs/
-	rm -rf $(VENV) .typings build dist jaxparl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean:  ## delete .venv, .venv-oldest and the caches, keep runs/
+	rm -rf $(VENV) $(OLDEST) .typings build dist jaxparl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -66,6 +71,12 @@ $(BIN)/python:
 
 $(READY): setup.cfg pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(OLDEST)/.ready: setup.cfg pyproject.toml constraints-oldest.txt
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip --quiet --disable-pip-version-check install \
+	  -c constraints-oldest.txt -e '.[test]'
 	@touch $@
 
 $(TYPINGS):

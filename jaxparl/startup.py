@@ -179,8 +179,10 @@ def _find_devices() -> None:
 
 def _join_processes(distributed: str) -> None:
     peers = parse_distributed(distributed)
-    # We catch signals ourselves, between evaluations.
-    jax.config.update("jax_enable_preemption_service", False)
+    # We catch signals ourselves, between evaluations. Older versions have no such option; there our
+    # handlers come after JAX's, and take its place.
+    if "jax_enable_preemption_service" in jax.config.values:
+        jax.config.update("jax_enable_preemption_service", False)
     if peers is not None:
         address, index, count = peers
         jax.distributed.initialize(address, count, index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import logging
 import os
@@ -17,6 +16,9 @@ _OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.E
 _LONGEST_REASON = 200
 # For a thread that is about to fail like the others, in seconds.
 _LONGEST_WAIT = 5.0
+
+# Silences that are never lifted: of tasks that have been abandoned.
+_LASTING: list[ExitStack] = []
 
 _Result = TypeVar("_Result")
 
@@ -48,8 +50,8 @@ def in_one_line(action: Callable[[], _Result]) -> _Result:
                 if type(thread).__module__.startswith("orbax."):
                     # Not by its own `join`, which raises what it has failed with.
                     threading.Thread.join(thread, _LONGEST_WAIT)
-            # The other tasks may end at any time, until the process does.
-            atexit.register(silence.pop_all().close)
+            # The other tasks may end at any time, at the latest with the process.
+            _LASTING.append(silence.pop_all())
     raise OSError(reason)
 
 
