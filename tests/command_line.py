@@ -5,6 +5,7 @@ Every test that trains one of the two runs programs that are compiled once.
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import functools
 import json
@@ -143,6 +144,7 @@ def assert_same_results(one: Path, other: Path) -> None:
 
 
 _FINISHED = tempfile.TemporaryDirectory(prefix="jaxparl-finished-")
+atexit.register(_FINISHED.cleanup)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 from collections.abc import Iterator
@@ -57,19 +58,27 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture
-def compilations() -> Iterator[list[str]]:
-    """Has an item for every program that was compiled, or read from the cache, in this test."""
-    found: list[str] = []
+@functools.cache
+def _listeners() -> list[list[str]]:
+    """Lists that get an item for every program; JAX has no way to stop listening in all versions."""
+    found: list[list[str]] = []
 
     def listen(event: str, seconds: float, **_: object) -> None:
         del seconds
         if event == "/jax/core/compile/backend_compile_duration":
-            found.append(event)
+            for each in found:
+                each.append(event)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    yield found
-    jax.monitoring.unregister_event_duration_listener(listen)
+    return found
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    """Has an item for every program that was compiled, or read from the cache, in this test."""
+    _listeners().append([])
+    yield _listeners()[-1]
+    _listeners().pop()
 
 
 class SolvedTree(NamedTuple):

@@ -10,7 +10,8 @@ import pytest
 from command_line import RESUMED, SMALL_TREE, contents, stopped_tree, train
 from small import TREE_ENV
 
-from jaxparl.experiment import provenance
+from jaxparl import cli
+from jaxparl.experiment import job, provenance
 from jaxparl.experiment.run_folder import read_config
 from jaxparl.training.devices import assign_runs, key_data, to_devices
 from jaxparl.training.sweep import draw_env_params, run_key
@@ -105,3 +106,18 @@ def test_lanes_without_runs_are_remarked_on(lanes, says, tmp_path, capsys, monke
     assert train(tmp_path, *SMALL_TREE, "--lanes", lanes) == 2
     shown = capsys.readouterr().err
     assert ("--lanes 3: the most runs that a device has is 2, and it fills" in shown) == says
+
+
+def test_all_parts_of_a_sweep_have_as_many_lanes(tmp_path, monkeypatch):
+    """Where all runs of a device are lanes, as on a GPU, and the parts are not equally large."""
+    monkeypatch.setattr(
+        job, "assign_runs", lambda runs, lanes=None: assign_runs(runs, lanes or runs)
+    )
+    for index in range(2):
+        out = ("--out", str(tmp_path), "--shard", f"{index}/2")
+        asked = cli.parse([*SMALL_TREE, "--seeds", "0:5", *out])
+        experiment = job.prepare(asked, TREE_ENV)
+        experiment.folder.close()
+        assert len(experiment.runs) == 3 - index
+        assert read_config(experiment.folder.path)["lanes"] == experiment.lanes() == 3
+        assert experiment.lanes(rows_per_run=6) == 18
