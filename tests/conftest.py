@@ -60,7 +60,7 @@ def pytest_collection_finish() -> None:
 
 @functools.cache
 def _listeners() -> list[list[str]]:
-    """Lists that get an item for every program; JAX has no way to stop listening in all versions."""
+    """Lists that get an item for every program; not every version of JAX can stop listening."""
     found: list[list[str]] = []
 
     def listen(event: str, seconds: float, **_: object) -> None:
