@@ -6,8 +6,9 @@ What is compared with the exact values would otherwise look right, and be of ano
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,8 @@ from jaxparl.evaluation import table_checks
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
 from jaxparl.evaluation.table_facts import NUM_STARTS, QUICK_TO_COMPILE, random_numbers
 from jaxparl.types import PyTree
+
+Result = TypeVar("Result")
 
 # Of the states of several agents, how many are looked at.
 _MOST_STATES = 512
@@ -45,11 +48,23 @@ def check_game(env: Environment, env_params: GameParams) -> None:
     """
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(env_params)):
         return
-    # Also where whatever is compiled is traced: the params are known.
-    with jax.ensure_compile_time_eval():
-        complaint = next(_complaints(env, env_params), None)
+    complaint = untraced(lambda: next(_complaints(env, env_params), None))
     if complaint:
         raise ValueError(f"{env.name}: {complaint}")
+
+
+def untraced(action: Callable[[], Result]) -> Result:
+    """What an action returns that computes with values, even where its caller is traced.
+
+    A trace is of one thread. `jax.ensure_compile_time_eval` is meant for this, but cannot run every
+    compiled loop before jax 0.7.
+
+    Examples:
+      >>> jax.jit(lambda: jnp.float32(untraced(lambda: float(jnp.ones(())))))().item()
+      1.0
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(action).result()
 
 
 def check_finite(values: Mapping[str, Any], title: str) -> None:

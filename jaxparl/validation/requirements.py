@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxparl.environment import Environment, ExactSolutions
-from jaxparl.evaluation.checks import exact_side, may_end
+from jaxparl.evaluation.checks import exact_side, may_end, untraced
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
 
 
@@ -50,14 +50,13 @@ def check_kind(env: Environment) -> None:
 def _missing(env: Environment) -> str | None:
     """What the first of the things is that validation needs, and that does not work."""
     exact, count = env.exact_solutions, env.num_agents
-    with jax.ensure_compile_time_eval():
-        env_params = env.default_params
-        limit = int(env_params.max_steps_in_episode)
-        if limit > LONGEST_EPISODE:
-            return f"its episodes need a time limit, but max_steps_in_episode is {limit}"
-        # Nudges and recommendations are counted by the time limit.
-        if may_end(env, env_params):
-            return "its episodes must last until the time limit, but the game ends by itself"
+    env_params = untraced(lambda: env.default_params)
+    limit = int(env_params.max_steps_in_episode)
+    if limit > LONGEST_EPISODE:
+        return f"its episodes need a time limit, but max_steps_in_episode is {limit}"
+    # Nudges and recommendations are counted by the time limit.
+    if untraced(lambda: may_end(env, env_params)):
+        return "its episodes must last until the time limit, but the game ends by itself"
     state = jax.eval_shape(env.initial_state, jax.random.key(0), env_params)
     by_state = jax.ShapeDtypeStruct((exact.num_states, count), jnp.float32)
     by_action = jax.ShapeDtypeStruct((*by_state.shape, env.num_actions), jnp.float32)
