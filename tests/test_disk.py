@@ -15,8 +15,9 @@ Usage = namedtuple("Usage", "total used free")
 
 def test_a_disk_without_room_is_named_before_anything_is_written(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda place: Usage(10**9, 10**9, 10**3))
-    message = fails(capsys, "train", *SMALL_TREE, "--out", str(tmp_path / "deep" / "run"))
-    assert f"the disk of {tmp_path} has 0 MB left, and the checkpoints of 2 runs" in message
+    folder = tmp_path / "deep" / "run"
+    message = fails(capsys, "train", *SMALL_TREE, "--out", str(folder))
+    assert f"no room for {folder}: its disk has 0 MB left, and the checkpoints of 2 runs" in message
     assert not (tmp_path / "deep").exists()
 
 

@@ -127,6 +127,7 @@ def test_what_is_added_goes_between_the_runs_that_are_there(tmp_path):
     assert_same_results(folder, finished(*SMALL_TREE, *wider))
 
 
+@pytest.mark.slow
 def test_added_runs_are_validated_and_joined_with_those_that_were(tmp_path):
     alone = (*SMALL_COIN_GAME, "--validate", "--seeds", "1:2")
     folder = copy_of(finished(*alone), tmp_path / "run")

@@ -33,13 +33,14 @@ def check_room(path: Path, config: Config, env: Environment, num_runs: int) -> N
       OSError: they do not fit.
     """
     place = next(each for each in (path, *path.absolute().parents) if each.exists())
-    free = shutil.disk_usage(place).free
+    usage = shutil.disk_usage(place)
     needed = _CHECKPOINTS * num_runs * bytes_of_run(config, env)
-    if needed > free:
+    # What is no disk has no size; that nothing can be written there is found out by writing.
+    if usage.total and needed > usage.free:
         raise OSError(
-            f"the disk of {place} has {free / 1e6:,.0f} MB left, and the checkpoints of {num_runs} "
-            f"runs take {needed / 1e6:,.0f} MB. Choose another --out, fewer runs, or a smaller "
-            "--replay-capacity"
+            f"there is no room for {path}: its disk has {usage.free / 1e6:,.0f} MB left, and the "
+            f"checkpoints of {num_runs} runs take {needed / 1e6:,.0f} MB. Choose another --out, "
+            "fewer runs, or a smaller --replay-capacity"
         )
 
 
