@@ -21,7 +21,7 @@ from gymnax.environments import spaces
 from jaxparl.config import Config, HyperParams, check_count
 from jaxparl.environment import ExactTable, GameParams, PrincipalAgentEnvironment, Resolution
 from jaxparl.envs.registry import Preset
-from jaxparl.types import KEY_IMPL, TabularGame
+from jaxparl.types import TabularGame, fixed_key
 
 MAX_DEPTH = 16
 
@@ -139,7 +139,9 @@ class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
     @property
     def default_params(self) -> TreeParams:
         """One fixed tree, drawn from key 0; draw others with `sample_params`."""
-        return self.sample_params(jax.random.key(0, impl=KEY_IMPL))
+        # Whatever JAX is set to, it is the same one.
+        with jax.threefry_partitionable(True):
+            return self.sample_params(fixed_key(0))
 
     def sample_params(self, key: jax.Array) -> TreeParams:
         """Draws the rewards of every state (section 5.1 of the paper).

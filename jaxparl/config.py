@@ -171,8 +171,11 @@ class Config:
             check_float(self, name, lambda x: 0 <= x < 1, "in [0, 1)")
         for name in ("hidden_sizes", "outcome_hidden_sizes"):
             sizes = getattr(self, name)
-            if not sizes or not all(map(is_whole, sizes)) or not 1 <= min(sizes) <= MOST:
+            is_tuple = isinstance(sizes, tuple | list) and bool(sizes)
+            if not is_tuple or not all(map(is_whole, sizes)) or not 1 <= min(sizes) <= MOST:
                 raise ValueError(f"{name} must be one or more positive widths, not {sizes}")
+        if not isinstance(self.hyper_params, HyperParams):
+            raise ValueError(f"hyper_params must be HyperParams, not {self.hyper_params}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")

@@ -33,6 +33,18 @@ PyTree = Any
 KEY_IMPL = "threefry2x32"
 
 
+def fixed_key(seed: int) -> jax.Array:
+    """The key of a seed from 0 to 2^32 - 1, whatever JAX is set to.
+
+    `jax.random.key` depends on JAX's default implementation, and on an offset of all seeds.
+
+    Examples:
+      >>> bool(fixed_key(3) == jax.random.key(3, impl=KEY_IMPL))
+      True
+    """
+    return jax.random.wrap_key_data(jnp.array([0, seed], jnp.uint32), impl=KEY_IMPL)
+
+
 @struct.dataclass
 class Contract:
     """What the principal offers one agent: a payment for each outcome.

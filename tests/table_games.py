@@ -194,7 +194,7 @@ FAULTS = {
     ),
     "principal_reward": (
         with_entry("principal_reward", (1, 0), lambda reward: reward + 0.01),
-        "a step in state 1 brings the principal .* for outcome 0, but its table says",
+        "a step in state 1 brings the principal .* for action 0 and outcome 0, but its table says",
     ),
     "nan_step": (
         lambda params: params.replace(
@@ -202,7 +202,7 @@ FAULTS = {
                 principal_reward=entry((2, 1), np.nan)(params.rules.principal_reward)
             )
         ),
-        "a step in state 2 brings the principal nan for outcome 1, but its table says",
+        "a step in state 2 brings the principal nan for action 0 and outcome 1, but its table",
     ),
     "outcome_probs": (
         lambda params: told(params, outcome_probs=params.told.outcome_probs[:, :, ::-1]),
@@ -222,7 +222,7 @@ FAULTS = {
             successor_probs=np.roll(params.told.successor_probs, 1, axis=2),
             successor=params.told.successor,
         ),
-        r"\d+ of \d+ steps after outcome . in state . lead to state ., but its table says",
+        r"\d+ of \d+ steps after action . and outcome . in state . lead to state ., but its table",
     ),
     "bias": (
         biased,

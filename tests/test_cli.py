@@ -18,6 +18,7 @@ from command_line import EVALUATIONS, SMALL_TREE, diverge, fails, finished, trai
 from jaxparl import cli
 from jaxparl.config import Config
 from jaxparl.envs import REGISTRY
+from jaxparl.experiment import stage
 from jaxparl.experiment.checkpoint import load_weights
 from jaxparl.training.runs import RunId
 
@@ -229,6 +230,26 @@ def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path, capsys, mon
     assert np.isnan(curves["utility_ratio"][1, -1])
     np.testing.assert_array_equal(curves["utility_ratio"][0], whole["utility_ratio"][0])
     np.testing.assert_array_equal(curves["utility_ratio"][1, :-1], whole["utility_ratio"][1, :-1])
+
+
+def test_episodes_that_never_end_are_named_and_are_no_divergence(tmp_path, capsys, monkeypatch):
+    run = stage.sweep.run
+
+    def unfinished(*arguments):
+        for progress in run(*arguments):
+            utility = np.array(progress.metrics.principal_utility)
+            utility[1] = np.nan
+            metrics = dataclasses.replace(progress.metrics, principal_utility=utility)
+            yield progress._replace(metrics=metrics)
+
+    monkeypatch.setattr(stage.sweep, "run", unfinished)
+    assert train(tmp_path / "run", *SMALL_TREE) == 0
+    message = capsys.readouterr().err
+    assert message.count("game 0 seed 1 has no evaluation at iteration 100") == 1
+    assert "diverged" not in message
+    (group,) = json.loads((tmp_path / "run" / "summary.json").read_text())["groups"]
+    assert group["metrics"]["principal_utility"]["count"] == 1
+    assert group["diverged"] == []
 
 
 def test_where_every_run_diverges_training_stops_and_what_was_found_is_kept(

@@ -21,6 +21,8 @@ from jaxparl.envs.game_tree import Settings as TreeSettings
         ({"num_envs": np.int64(0)}, "num_envs must be at least 1, not 0"),
         ({"target_window": np.float64(1.0)}, r"target_window must be in \[0, 1\), not 1.0"),
         ({"hidden_sizes": ()}, "hidden_sizes must be one or more positive widths"),
+        ({"hidden_sizes": 32}, "hidden_sizes must be one or more positive widths"),
+        ({"hyper_params": None}, "hyper_params must be HyperParams, not None"),
         ({"evaluation_interval": 150}, "must be a multiple of target_interval"),
     ],
 )

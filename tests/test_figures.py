@@ -126,6 +126,14 @@ def test_many_groups_are_told_apart_and_their_legend_covers_no_curve(tmp_path):
     assert not box.overlaps(axis.get_window_extent())
 
 
+def test_values_below_zero_are_not_hidden(tmp_path):
+    for low in (-2.0, 2.0):
+        curves = {"welfare": np.array([[low, 3.0]])}
+        (axis,) = drawn(tmp_path, grid([0], [0]), curves).axes
+        assert axis.get_ylim()[0] <= min(low, 0.0)
+        assert (axis.get_ylim()[0] == 0) == (low > 0)
+
+
 def test_shares_are_drawn_in_percent_and_utilities_in_their_unit(tmp_path):
     curves = {name: np.full((1, 2), 0.5) for name in ("principal_utility", "payment_share")}
     utility, share = drawn(tmp_path, grid([0], [0]), curves).axes

@@ -126,8 +126,8 @@ def test_exact_values_are_of_where_episodes_start(is_random):
         ([0.5, 0.5, 0.5, 0, 0], "the start_probs of its table are no probabilities that sum to 1"),
         ([1.5, -0.5, 0, 0, 0], "the start_probs of its table are no probabilities that sum to 1"),
         ([1, 0], r"the start_probs of its table have the shape \(2,\), not \(5,\)"),
-        ([0.5, 0, 0.5, 0, 0], r"\d+ of 64 episodes start in state 4, but .* say 0$"),
-        ([0.7, 0, 0.05, 0, 0.25], r"\d+ of 64 episodes start in state 2, but .* say 0.05$"),
+        ([0.5, 0, 0.5, 0, 0], r"\d+ of 1024 episodes start in state 0, but .* say 0.5$"),
+        ([0.7, 0, 0.05, 0, 0.25], r"\d+ of 1024 episodes start in state 0, but .* say 0.7$"),
     ],
 )
 def test_declared_starts_that_are_not_those_of_episodes_are_refused(start, complaint):
@@ -180,3 +180,49 @@ def test_the_longest_episode_is_the_longest_way_from_a_start(edges, length, reac
     is_reached, found = longest_episode(graph(*edges), np.array([0]))
     assert found == length
     assert np.flatnonzero(is_reached).tolist() == reached
+
+
+class MoreThanATableKnows(TableGame):
+    """Rewards and successors that depend on what a table does not have."""
+
+    kind = ""
+
+    def resolve(self, key, state, action, outcome, params):
+        done = super().resolve(key, state, action, outcome, params)
+        noise = 2.0 * jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5)
+        if self.kind == "noise of mean 0":
+            return dataclasses.replace(done, agent_reward=done.agent_reward + noise - 1)
+        if self.kind == "noise of mean 0.2":
+            return dataclasses.replace(done, agent_reward=done.agent_reward + noise - 0.8)
+        if self.kind == "the principal's by action":
+            more = done.principal_reward + 0.1 * action
+            return dataclasses.replace(done, principal_reward=more)
+        if self.kind == "the agent's by outcome":
+            return dataclasses.replace(done, agent_reward=done.agent_reward + 0.1 * outcome)
+        return dataclasses.replace(done, terminated=done.terminated | (action[0] > 0))
+
+    def __eq__(self, other):
+        return super().__eq__(other) and self.kind == getattr(other, "kind", "")
+
+    def __hash__(self):
+        return hash((super().__hash__(), self.kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        ("noise of mean 0", ""),
+        ("noise of mean 0.2", "brings the agent|steps bring the agent"),
+        ("the principal's by action", "brings the principal .* for action 1"),
+        ("the agent's by outcome", "brings the agent"),
+        ("an end by action", "the game ends, but its table goes on|steps after action 1"),
+    ],
+)
+def test_what_a_table_cannot_know_is_compared_by_its_mean(kind, complaint):
+    env = MoreThanATableKnows()
+    env.kind = kind
+    if not complaint:
+        check_game(env, sound())
+        return
+    with pytest.raises(ValueError, match=complaint):
+        check_game(env, sound())

@@ -175,3 +175,10 @@ def test_settings_take_lists_and_refuse_half_a_level():
     jax.eval_shape(env.reset, jax.random.key(0), params)  # env is static, and is hashed
     with pytest.raises(ValueError, match=r"depth must be a whole number, not 2\.5"):
         make("game_tree", depth=2.5)
+
+
+def test_the_default_tree_is_the_same_whatever_jax_is_set_to():
+    usual = GameTree(Settings(depth=3)).default_params
+    with jax.threefry_partitionable(False), jax.default_prng_impl("rbg"):
+        other = GameTree(Settings(depth=3)).default_params
+    jax.tree.map(np.testing.assert_array_equal, usual, other)

@@ -69,6 +69,12 @@ def test_where_schedules_end_with_the_run_it_goes_on_only_if_told_to(tmp_path, c
     past = np.load(finished(*short) / "metrics.npz")
     np.testing.assert_array_equal(long["utility_ratio"][:, :2], past["utility_ratio"])
     assert (long["agent_loss"][:, 2:] != whole["agent_loss"][:, 2:]).any()
+    # Others would not be like them, and nor are the runs of a sweep that was longer at once.
+    assert train(folder, *SMALL_TREE, "--seeds", "0:3", "--resume", "auto") == 2
+    assert "went on after 200 iterations" in capsys.readouterr().err
+    assert json.loads((folder / "config.json").read_text())["extended_after"] == [200]
+    assert train(folder, *SMALL_TREE, "--resume", "auto") == 0
+    assert "finished already" in capsys.readouterr().out
 
 
 def test_a_run_that_stopped_while_it_went_on_is_resumed(tmp_path):
@@ -102,8 +108,8 @@ def test_a_run_whose_state_is_gone_cannot_go_on(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (("--seeds", "0:3"), "1 runs are added to the 2 that are there"),
-        (("--seeds", "0:2", "--games", "0:2"), "2 runs are added to the 2 that are there"),
+        (("--seeds", "0:3"), "adding 1 run to the 2 that are there"),
+        (("--seeds", "0:2", "--games", "0:2"), "adding 2 runs to the 2 that are there"),
     ],
 )
 def test_runs_that_are_added_make_the_larger_sweep_to_the_bit(more, says, tmp_path, capsys):

@@ -67,10 +67,17 @@ def test_params_of_the_game_are_values_of_every_run_and_can_be_swept():
     runs = all_runs(job(games="0:1", seeds="0:1", env_params={"discount": 0.5}))
     assert runs == [RunId(0, 0, (("discount", 0.5),))]
     both = ("discount=0.25,0.75", "nudge=0.0,0.1")
-    runs = all_runs(job(games="0:1", seeds="0:1", sweep=both, env_params={"discount": 0.5}))
+    runs = all_runs(job(games="0:1", seeds="0:1", sweep=both))
     assert [dict(run.own)["discount"] for run in runs] == [0.25, 0.25, 0.75, 0.75]
-    with pytest.raises(ValueError, match="discount must be between 0 and 1"):
-        all_runs(job(sweep=("discount=0.5,2",)))
+    for values, says in (
+        ("0.5,2", "discount must be between 0 and 1"),
+        ("0.5,1e39", "that float32 can hold"),
+        ("0.9,0.90000000001", "twice"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            all_runs(job(sweep=(f"discount={values}",)))
+    with pytest.raises(ValueError, match="leave out --discount"):
+        all_runs(job(sweep=("discount=0.5,0.9",), env_params={"discount": 0.5}))
 
 
 def test_a_param_that_is_called_like_a_column_of_the_results_cannot_be_set():

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 from jaxparl.experiment.results import StageResult, diverged, stage_timing
 from jaxparl.experiment.statistics import estimate, group_runs, summary
 from jaxparl.training.comparison import validation_runs
-from jaxparl.training.runs import grid
+from jaxparl.training.runs import RunId, grid
 
 NOBODY = np.zeros(100, bool)
 
@@ -110,6 +110,17 @@ def test_a_summary_keeps_settings_apart_and_counts_its_runs():
     assert found["runs"][2]["labels"] == {"game": 0, "seed": 0, "nudge": 0.5}
     assert found["runs"][2]["fingerprint"] == "digest 2"
     assert found["timing"]["iterations_per_second"] == 40.0
+
+
+def test_runs_that_diverged_before_are_counted_as_lost():
+    runs = validation_runs(grid([0], [1, 2]))
+    curves = {"welfare": np.ones((12, 4)), "agent_loss": np.ones((12, 4))}
+    groups = group_runs(runs, NOBODY[:12], lost=[RunId(0, 0), RunId(5, 0)])
+    assert {group.size for group in groups} == {"2 of 3 seeds"}
+    found = summary(result_of(runs, curves), groups)["groups"][0]
+    assert (found["seeds"], found["diverged"]) == ([0, 1, 2], [0])
+    assert found["metrics"]["welfare"]["count"] == 2
+    assert found["metrics"]["welfare"]["per_run"]["0"] is None
 
 
 def test_a_summary_has_the_last_evaluation_and_the_mean_of_the_last_quarter():

@@ -6,20 +6,23 @@ Each function yields complaints, in NumPy. A sound game has none.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
 
 from jaxparl.environment import Environment, GameParams
 from jaxparl.equilibrium import check_table
+from jaxparl.evaluation.draws import Draws, unlikely
 from jaxparl.evaluation.table_facts import NUM_STARTS, Facts, find, select, shapes
 from jaxparl.types import PyTree, TabularGame
 
 # Probabilities and rewards that rules and table both round to float32.
 _TOLERANCE = 1e-5
-# A frequency as unlikely as this is wrong; so is a mean this many standard errors off.
-_LEAST_LIKELY, _MOST_ERRORS = 1e-9, 6.0
+# A mean is wrong if it is off by so many standard errors.
+_MOST_ERRORS = 6.0
+# From so many draws on, a mean is compared by its own standard error.
+_MANY_DRAWS = 256
 
 
 def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
@@ -162,21 +165,59 @@ def _is_possible(facts: Facts) -> np.ndarray:
 
 
 def _rewards(facts: Facts) -> Iterator[str]:
-    is_possible = _is_possible(facts)
-    for who, name, over in (("agent", "action", (2, 3)), ("principal", "outcome", (1, 3))):
-        drawn = getattr(facts, f"{who}_reward")[..., 0]
-        own = getattr(facts.table, f"{who}_reward")[facts.places]
-        least = np.where(is_possible, drawn, np.inf).min(axis=over)
-        most = np.where(is_possible, drawn, -np.inf).max(axis=over)
-        slack = _TOLERANCE * np.maximum(1, np.abs(own))
-        # Where rewards depend on more than a table knows, it has their mean.
-        agrees = (least - slack <= own) & (own <= most + slack)
-        happens = is_possible.any(axis=over)
-        for row, number in np.argwhere(happens & ~agrees)[:1]:
-            yield (
-                f"a step in state {facts.places[row]} brings the {who} {most[row, number]:.6g} for "
-                f"{name} {number}, but its table says {own[row, number]:.6g}"
-            )
+    """Compares means: where rewards depend on more than a table knows, it has these.
+
+    The agent's are by action, over its outcomes; the principal's by outcome, whatever the action.
+    """
+    probs = facts.outcome_probs[:, 0].astype(float)  # [n, A, O]
+    table, places = facts.table, facts.places
+    by_outcome = Draws.of(facts.agent_reward[..., 0])
+    by_action = Draws(
+        *(np.where(probs > 0, probs * each, 0).sum(axis=-1) for each in by_outcome[:3]),
+        variance=np.where(probs > 0, probs**2 * by_outcome.variance, 0).sum(axis=-1),
+        size=by_outcome.size,
+    )
+    happens = probs.any(axis=-1)
+    own = np.asarray(table.agent_reward)[places]
+    yield from _compare(facts, "agent", by_action, own, happens)
+    own = np.asarray(table.principal_reward)[places]
+    own = np.broadcast_to(own[:, None], probs.shape)
+    yield from _compare(
+        facts, "principal", Draws.of(facts.principal_reward[..., 0]), own, probs > 0
+    )
+
+
+def _compare(
+    facts: Facts, who: str, drawn: Draws, own: np.ndarray, happens: np.ndarray
+) -> Iterator[str]:
+    """Rewards `[n, A]` or `[n, A, O]` that are not those of the table, in one state or in all."""
+    slack = _TOLERANCE * np.maximum(1, np.abs(own))
+    is_between = (drawn.least - slack <= own) & (own <= drawn.most + slack)
+    off, variance = drawn.mean - own, drawn.variance / drawn.size
+    if drawn.size >= _MANY_DRAWS:
+        is_between &= np.abs(off) <= slack + _MOST_ERRORS * np.sqrt(variance)
+    for row, *which in np.argwhere(happens & ~is_between)[:1]:
+        at = (row, *which)
+        yield (
+            f"a step in state {facts.places[row]} brings the {who} {drawn.mean[at]:.6g} for "
+            f"{_named(which)}, but its table says {own[at]:.6g}"
+        )
+    # An error that all states have shows in their sum, however few draws there are of each.
+    total = np.where(happens, off, 0).sum(axis=0)
+    error = np.where(happens, slack, 0).sum(axis=0)
+    error = error + _MOST_ERRORS * np.sqrt(np.where(happens, variance, 0).sum(axis=0))
+    for which in np.argwhere(np.abs(total) > error)[:1]:
+        mean = total[tuple(which)] / max(1, happens[(slice(None), *which)].sum())
+        yield (
+            f"for {_named(which)}, steps bring the {who} {mean:+.6g} compared with its table, on "
+            "average over its states"
+        )
+
+
+def _named(which: Iterable[int]) -> str:
+    """`action 1`, or `action 1 and outcome 0`."""
+    pairs = zip(("action", "outcome"), which, strict=False)
+    return " and ".join(f"{name} {number}" for name, number in pairs)
 
 
 def _successors(facts: Facts) -> Iterator[str]:
@@ -206,22 +247,30 @@ def _frequencies(facts: Facts) -> Iterator[str]:
     total = np.minimum(np.bincount(place.ravel(), probs.ravel())[place.ravel()], 1)
     total = total.reshape(listed.shape)
     is_possible = _is_possible(facts)
-    counts = (_leads_to(facts) & is_possible[..., None]).sum(axis=(1, 3))
-    draws = np.broadcast_to(is_possible.sum(axis=(1, 3))[..., None], counts.shape)
-    for row, outcome, number in np.argwhere(unlikely(counts, draws, total))[:1]:
+    # By action: a table cannot say that one outcome leads elsewhere after another action.
+    counts = (_leads_to(facts) & is_possible[..., None]).sum(axis=3)  # [n, A, O, K]
+    draws = np.broadcast_to(is_possible.sum(axis=3)[..., None], counts.shape)
+    total = np.broadcast_to(total[:, None], counts.shape)
+    for row, action, outcome, number in np.argwhere(unlikely(counts, draws, total))[:1]:
+        at = (row, action, outcome, number)
         yield (
-            f"{counts[row, outcome, number]} of {draws[row, outcome, number]} steps after outcome "
-            f"{outcome} in state {facts.places[row]} lead to state "
-            f"{listed[row, outcome, number]}, but its table says {total[row, outcome, number]:.4g}"
+            f"{counts[at]} of {draws[at]} steps after action {action} and outcome {outcome} in "
+            f"state {facts.places[row]} lead to state {listed[row, outcome, number]}, but its "
+            f"table says {total[at]:.4g}"
         )
-    # A small error that all states have shows in their sum.
-    expected, found = (draws * total)[..., 0], counts[..., 0]
-    error = np.sqrt((expected * (1 - total[..., 0])).sum())
-    if error > _MOST_ERRORS and abs(found.sum() - expected.sum()) > _MOST_ERRORS * error:
-        yield (
-            f"{found.sum()} of {draws[..., 0].sum()} steps lead to the first successor of their "
-            f"state and outcome, but by its table it should be {expected.sum():.6g}"
-        )
+    # A small error that all states have shows in their sum: after one action, or after all.
+    share, draws, found = (each[..., 0] for each in (total, draws, counts))
+    for action in [*range(counts.shape[1]), slice(None)]:
+        expected = draws[:, action] * share[:, action]
+        error = np.sqrt((expected * (1 - share[:, action])).sum())
+        off = abs(found[:, action].sum() - expected.sum())
+        if error > _MOST_ERRORS and off > _MOST_ERRORS * error:
+            after = "" if isinstance(action, slice) else f" after action {action}"
+            yield (
+                f"{found[:, action].sum()} of {draws[:, action].sum()} steps{after} lead to the "
+                "first successor of their state and outcome, but by its table it should be "
+                f"{expected.sum():.6g}"
+            )
 
 
 def _leads_to(facts: Facts) -> np.ndarray:
@@ -250,18 +299,3 @@ def _same(states: list[np.ndarray], others: list[np.ndarray], axes: int) -> np.n
     return functools.reduce(
         np.logical_and, [leaf.reshape(*leaf.shape[:axes], -1).all(axis=-1) for leaf in equal]
     )
-
-
-def unlikely(counts: np.ndarray, draws: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Whether so many of so many draws contradict a probability, by Chernoff's bound.
-
-    Examples:
-      >>> unlikely(np.array([40, 64]), np.array([64, 64]), np.array([0.5, 0.5])).tolist()
-      [False, True]
-    """
-    share, probs = counts / np.maximum(draws, 1), probs.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        hits = np.where(share > 0, share * np.log(share / probs), 0)
-        misses = np.where(share < 1, (1 - share) * np.log((1 - share) / (1 - probs)), 0)
-    is_unlikely: np.ndarray = draws * (hits + misses) > np.log(counts.size / _LEAST_LIKELY)
-    return is_unlikely

@@ -17,7 +17,7 @@ from jaxparl.types import PyTree, TabularGame
 QUICK_TO_COMPILE: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
 
 #: Starts of episodes that are drawn.
-NUM_STARTS = 64
+NUM_STARTS = 1_024
 # Steps that are drawn in all, and at most from one state with one action and outcome.
 _MOST_DRAWS, _MOST_REPEATS = 2**16, 256
 

@@ -213,7 +213,12 @@ def _finish_panel(axis: Axes, metric: Metric, iterations: np.ndarray) -> None:
     axis.set_xlim(0, iterations[-1] if len(iterations) > 1 else 2 * iterations[-1])
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axis.set_ylim(metric.panel.bottom, metric.panel.top)
+    bottom = metric.panel.bottom
+    if bottom is not None:
+        drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axis.lines])
+        # An axis that begins at 0 must not hide what is below.
+        bottom = None if (drawn < bottom).any() else bottom
+    axis.set_ylim(bottom, metric.panel.top)
     if metric.is_percent:
         axis.yaxis.set_major_formatter(PercentFormatter(1.0))
 
@@ -249,8 +254,8 @@ class _Legend:
 
 
 def _legend_text(group: Group) -> str:
-    has_diverged = int((~group.sound).sum())
-    return f"{group.name} ({group.size}" + (f", {has_diverged} diverged)" if has_diverged else ")")
+    diverged = f", {group.num_diverged} diverged" if group.num_diverged else ""
+    return f"{group.name} ({group.size}{diverged})"
 
 
 def _legend_title(groups: Sequence[Group]) -> str:

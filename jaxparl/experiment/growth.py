@@ -133,8 +133,8 @@ def reopen(path: Path) -> None:
     kept = path / "checkpoints" / TRAINING.activity
     if (path / f"{TRAINING.summary}.json").exists() and not (kept.exists() and any(kept.iterdir())):
         raise ValueError(
-            f"the state after the last iteration is not in {kept}, so the run cannot go on; choose "
-            "another --out"
+            f"the state after the last iteration is not in {kept}, so the run cannot go on (it is "
+            "not kept of runs that were joined or merged); choose another --out"
         )
     for stage in (VALIDATION, TRAINING):
         for name in (f"{stage.summary}.json", f"{stage.metrics}.npz"):

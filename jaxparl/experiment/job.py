@@ -20,6 +20,7 @@ from jaxparl.experiment.growth import (
     growth_of,
     reopen,
     replace_by_joined,
+    scheduled,
 )
 from jaxparl.experiment.options import Job, all_runs, own_part, own_runs
 from jaxparl.experiment.principals import Principals, load_principals
@@ -93,7 +94,7 @@ def prepare(job: Job, env: Environment) -> Experiment:
         _check_siblings(options.out, recorded)
     if saved:
         rows = np.array([every.index(run) for run in runs])
-        saved = Principals(runs, select_run(saved.weights, rows))
+        saved = Principals(runs, select_run(saved.weights, rows), saved.lost)
     base = options.out or _folder_under_runs(job, recorded, runs)
     path = base / shard_name(part.index, part.count) if part else base
     if saved is None:
@@ -124,7 +125,7 @@ def _begin(
     """
     job, folder, runs = experiment.job, experiment.folder, experiment.runs
     array = {"slurm_array": part.array._asdict()} if part and part.array else {}
-    remarks = {"options": recorded_options(job), **array}
+    remarks = {"options": recorded_options(job), "extended_after": [], **array}
     growth = _growth(experiment, recorded, part)
     if growth is None:
         return experiment, folder.write_config(recorded, runs, **remarks) or []
@@ -134,12 +135,22 @@ def _begin(
         is_told = job.options.resume == "extend"
         check_longer(job.config, runs, growth.past_iterations, is_told=is_told)
         reopen(folder.path)
-        folder.rewrite_config(recorded, runs, **remarks)
+        # Runs whose schedules were extended are no longer those of the longer run.
+        after = list(found.get("extended_after", []))
+        if scheduled(job.config, runs):
+            after.append(growth.past_iterations)
+        folder.rewrite_config(recorded, runs, **{**remarks, "extended_after": after})
         console.note(f"the run that is there goes on from iteration {growth.past_iterations:,}")
         return experiment, changes
+    if found.get("extended_after"):
+        raise ValueError(
+            f"the runs in {folder.path} went on after {found['extended_after'][-1]:,} iterations, "
+            "when their schedules had ended: others would not be like them. Choose another --out"
+        )
     added = RunFolder(folder.path / ADDED, resume=True)
     there = len(runs) - len(growth.added)
-    console.note(f"{len(growth.added)} runs are added to the {there} that are there")
+    more = len(growth.added)
+    console.note(f"adding {more} {'run' if more == 1 else 'runs'} to the {there} that are there")
     experiment = experiment._replace(runs=growth.added, folder=added, smaller=folder, largest=there)
     asked = {**recorded, "lanes": experiment.lanes()}
     added.write_config(asked, growth.added, **remarks)

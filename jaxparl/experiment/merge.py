@@ -66,9 +66,11 @@ def join(folder: RunFolder, parts: Sequence[Part]) -> None:
     """
     config = parts[0].config
     runs = [run_of(labels) for labels in config["of_runs"]]
-    common = {name: value for name, value in config.items() if name not in _OWN}
+    common = {
+        name: value for name, value in config.items() if name not in (*_OWN, "extended_after")
+    }
     # Where results come from is where they were computed, not where they are joined.
-    origin = {name: config[name] for name in ("options", "versions", "machine")}
+    origin = {name: config[name] for name in ("options", "extended_after", "versions", "machine")}
     folder.write_config({**common, "shard": None}, runs, **origin)
     if config["principal"] is None:
         found = [run_of(labels) for part in parts for labels in part.config["runs"]]
@@ -82,16 +84,26 @@ def join(folder: RunFolder, parts: Sequence[Part]) -> None:
     if _is_validated(config):
         schemes = [run for part in parts for run in _validation_runs(part)]
         order = np.argsort([runs.index(scheme.run) for scheme in schemes], kind="stable")
-        _write_stage(folder, VALIDATION, config["label"], _join(parts, schemes, order, VALIDATION))
+        validated = {scheme.run for scheme in schemes}
+        lost = [run for run in runs if run not in validated]
+        result = _join(parts, schemes, order, VALIDATION)
+        _write_stage(folder, VALIDATION, config["label"], result, lost)
 
 
 def _is_validated(config: Mapping[str, Any]) -> bool:
     return config["validate"] or config["principal"] is not None
 
 
-def _write_stage(folder: RunFolder, stage: Stage, game_label: str, result: StageResult) -> None:
+def _write_stage(
+    folder: RunFolder,
+    stage: Stage,
+    game_label: str,
+    result: StageResult,
+    lost: Sequence[RunId] = (),
+) -> None:
     folder.start_metrics(result.runs, result.iterations, result.curves, stage.metrics)
-    record(folder, stage, group_runs(result.runs, diverged(result.curves), game_label), result)
+    groups = group_runs(result.runs, diverged(result.curves), game_label, lost)
+    record(folder, stage, groups, result)
 
 
 def _find_parts(path: Path) -> list[Part]:

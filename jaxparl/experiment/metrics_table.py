@@ -25,7 +25,7 @@ class Panel(NamedTuple):
 
     Attributes:
       title: what it shows.
-      bottom: the lower end of the axis; None: the least value that is drawn.
+      bottom: the lower end of the axis, unless values below it are drawn; None: the least of them.
       top: the upper end; None: the greatest value that is drawn.
     """
 

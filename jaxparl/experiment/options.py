@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from jaxparl import startup
 from jaxparl.config import Config
 from jaxparl.environment import GameParams
@@ -118,6 +120,10 @@ def all_runs(job: Job) -> list[RunId]:
     if len(swept) < len(options.sweep):
         raise ValueError("--sweep has a name twice; give all its values at once")
     game_ids, seeds = parse_range("games", options.games), parse_range("seeds", options.seeds)
+    for name in swept.keys() & job.env_params.keys():
+        raise ValueError(
+            f"--sweep {name} says which values to try; leave out --{name}".replace("_", "-")
+        )
     own = {name: [value] for name, value in job.env_params.items()} | swept
     for name in own:
         if name in RECORDED or name in _LABELS:
@@ -162,10 +168,10 @@ def check_env_param(name: str, value: float) -> None:
     """Checks a number among the params of a game.
 
     Raises:
-      ValueError: it is not finite, or a discount is not between 0 and 1.
+      ValueError: float32 cannot hold it, or a discount is not between 0 and 1.
     """
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, not {value}")
+    if not abs(value) <= float(np.finfo(np.float32).max):
+        raise ValueError(f"{name} must be a number that float32 can hold, not {value}")
     if name == "discount" and not 0 <= value <= 1:
         raise ValueError(f"discount must be between 0 and 1, not {value}")
 
@@ -263,6 +269,8 @@ def parse_sweep(text: str, known_params: Sequence[str] = ()) -> tuple[str, list[
         raise ValueError(
             f"--sweep {name}: {values!r} are not numbers with commas between"
         ) from None
-    if len(set(found)) < len(found):
-        raise ValueError(f"--sweep {name}: a value is there twice in {values!r}")
+    with np.errstate(over="ignore"):
+        rounded = {np.float32(value) for value in found}
+    if len(rounded) < len(found):
+        raise ValueError(f"--sweep {name}: a value is there twice in {values!r}, as float32 has it")
     return name, found

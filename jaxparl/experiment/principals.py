@@ -19,10 +19,17 @@ from jaxparl.validation import black_boxes
 
 
 class Principals(NamedTuple):
-    """Trained principals: which runs they are of, and the weights of all of them, `[R, ...]`."""
+    """Trained principals that are sound.
+
+    Attributes:
+      runs: which runs they are of.
+      weights: of all of them, `[R, ...]`.
+      lost: runs beside them that have diverged.
+    """
 
     runs: list[RunId]
     weights: Weights
+    lost: tuple[RunId, ...] = ()
 
 
 def load_principals(job: Job, env: Environment) -> Principals | None:
@@ -66,4 +73,5 @@ def sound_principals(principals: Principals, has_diverged: np.ndarray) -> Princi
     """The principals of those runs that have not diverged, `[R]` bool."""
     sound = np.flatnonzero(~has_diverged)
     runs = [principals.runs[int(number)] for number in sound]
-    return Principals(runs, select_run(principals.weights, sound))
+    lost = tuple(run for run, is_lost in zip(principals.runs, has_diverged, strict=True) if is_lost)
+    return Principals(runs, select_run(principals.weights, sound), lost)

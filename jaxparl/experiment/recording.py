@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-
 from jaxparl.evaluation.rollouts import Decide, play_back
 from jaxparl.experiment import console
 from jaxparl.experiment.processes import by_first
@@ -17,7 +15,7 @@ from jaxparl.experiment.run_folder import RunFolder, atomic
 from jaxparl.experiment.stage import Stage
 from jaxparl.experiment.statistics import Group, summary
 from jaxparl.learning.problem import Problem
-from jaxparl.types import KEY_IMPL
+from jaxparl.types import fixed_key
 
 _MOST_FRAMES = 60
 _EPISODE_SEED = 0
@@ -74,7 +72,7 @@ def _draw_episode(path: Path, playback: Playback) -> None:
 
     problem, decide = playback
     length = min(int(problem.env_params.max_steps_in_episode), _MOST_FRAMES)
-    steps = play_back(problem, decide, jax.random.key(_EPISODE_SEED, impl=KEY_IMPL), length)
+    steps = play_back(problem, decide, fixed_key(_EPISODE_SEED), length)
     with atomic(path) as target:
         figures.episode(target, problem.env, steps)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from jaxparl.config import Config
-from jaxparl.experiment import provenance, run_folder
+from jaxparl.experiment import console, provenance, run_folder
 from jaxparl.experiment.options import Job, RunOptions
 
 _Settings = TypeVar("_Settings")
@@ -57,12 +57,19 @@ def read_earlier(path: Path) -> Earlier:
       FileNotFoundError: there is none.
       ValueError: it is damaged, or of another version of jaxparl.
     """
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {path}")
     folder = path if path.is_dir() else path.parent
     recorded = run_folder.read_config(
         folder, path.name if path.suffix == ".json" else "config.json"
     )
     remedy = "give its options by hand, or run it with that version"
     provenance.check_format(recorded, path, "rerun", remedy=remedy)
+    if recorded.get("extended_after"):
+        console.warn(
+            f"the run in {folder} went on when its schedules had ended; this one has the schedules "
+            "of all its iterations from the beginning, and other bits"
+        )
     try:
         options = dict(recorded["options"])
         env_params = {name: float(value) for name, value in options.pop("env_params").items()}

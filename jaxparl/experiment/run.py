@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -24,7 +24,7 @@ from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
 from jaxparl.training.comparison import compile_validation, validation_runs
 from jaxparl.training.devices import fetch, fetch_run
-from jaxparl.training.runs import env_params_of, hyper_params_of
+from jaxparl.training.runs import RunId, env_params_of, hyper_params_of
 from jaxparl.training.sweep import CompiledRuns, Run, compile_training, draw_env_params, select_run
 from jaxparl.validation import black_boxes
 
@@ -58,9 +58,9 @@ def _run_stages(experiment: Experiment, *, is_validated: bool) -> None:
     console.announce(job.environment, job.options.preset, runs, job.config, experiment.folder.path)
     principals = experiment.saved or _train(experiment)
     if is_validated:
-        lost = len(runs) - len(principals.runs)
-        if lost:
-            console.warn(f"{lost} of {len(runs)} principals have diverged and are not validated")
+        if principals.lost and experiment.saved is None:
+            lost = f"{len(principals.lost)} of {len(runs)}"
+            console.warn(f"{lost} principals have diverged and are not validated")
         _validate(experiment, principals)
 
 
@@ -91,7 +91,8 @@ def _validate(experiment: Experiment, principals: Principals) -> None:
     job, env = experiment.job, experiment.env
     schemes = len(validation_runs(principals.runs[:1]))
     lanes = experiment.lanes(rows_per_run=schemes)
-    compiled = compile_validation(job.config, env, *principals, lanes=lanes)
+    runs, weights, lost = principals
+    compiled = compile_validation(job.config, env, runs, weights, lanes=lanes)
 
     def first_sound(runs: Run, has_diverged: np.ndarray) -> Run | None:
         number = int(np.argmin(has_diverged))
@@ -99,7 +100,7 @@ def _validate(experiment: Experiment, principals: Principals) -> None:
 
     result, shown = _run(experiment, VALIDATION, compiled, first_sound)
     playback = _black_boxes(job.config, env, shown) if shown else None
-    _finish(experiment, VALIDATION, result, playback)
+    _finish(experiment, VALIDATION, result, playback, lost)
 
 
 def _run(
@@ -119,11 +120,23 @@ def _run(
 
 
 def _finish(
-    experiment: Experiment, stage: Stage, result: StageResult, playback: Playback | None
+    experiment: Experiment,
+    stage: Stage,
+    result: StageResult,
+    playback: Playback | None,
+    lost: Sequence[RunId] = (),
 ) -> None:
-    """Prints and records what a stage has found; its checkpoints are no longer needed."""
+    """Prints and records what a stage has found; its checkpoints are no longer needed.
+
+    Args:
+      experiment: of the stage.
+      stage: which stage it is.
+      result: what it has found.
+      playback: the episode to draw.
+      lost: runs that diverged in an earlier stage.
+    """
     folder = experiment.folder
-    groups = group_runs(result.runs, diverged(result.curves), experiment.job.label)
+    groups = group_runs(result.runs, diverged(result.curves), experiment.job.label, lost)
     console.closing_table(stage.title, groups, result)
     record(folder, stage, groups, result, playback)
     if not stage.keeps_state:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxparl.config import Config
+from jaxparl.evaluation.rollouts import LONGEST_EPISODE
 from jaxparl.experiment import console
 from jaxparl.experiment.checkpoint import Checkpoints, Snapshot, fingerprints
 from jaxparl.experiment.processes import any_process
@@ -169,6 +170,7 @@ class _Record:
         self._runs, self._folder, self._stage = runs, folder, stage
         self._columns = {name: [*values.T] for name, values in past.curves.items()}
         self.has_diverged = diverged(past.curves) if past.curves else np.zeros(len(runs), bool)
+        self._is_unfinished = np.zeros(len(runs), bool)
         done = self.iterations[: past.evaluations]
         folder.start_metrics(runs, done, past.curves, stage.metrics)
 
@@ -206,6 +208,16 @@ class _Record:
                     f"{values[number]} at iteration {iteration:,}. Try a smaller "
                     "--learning-rate, or --loss huber and --max-gradient-norm 10"
                 )
+        # Only episodes that are given up have no utility.
+        unfinished = np.isnan(metrics.get("principal_utility", np.zeros(1))) & ~self.has_diverged
+        for number in np.flatnonzero(unfinished & ~self._is_unfinished):
+            self._is_unfinished[number] = True
+            run = describe(self._runs[int(number)])
+            console.warn(
+                f"{run} has no evaluation at iteration {iteration:,}: its episodes do not end "
+                f"within {LONGEST_EPISODE:,} steps. Give the params of the game a time limit, "
+                "max_steps_in_episode"
+            )
         return {
             name: np.where(self.has_diverged, np.nan, values) for name, values in metrics.items()
         }

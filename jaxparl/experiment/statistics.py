@@ -43,6 +43,7 @@ class Group(NamedTuple):
       rows: the places of all of its runs on the axis R, `[n]`.
       seeds: theirs.
       sound: `[n]` bool, which of them have not diverged.
+      lost: seeds of runs that it does not have, because they diverged in an earlier stage.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Group(NamedTuple):
     rows: np.ndarray
     seeds: list[int]
     sound: np.ndarray
+    lost: tuple[int, ...] = ()
 
     @property
     def size(self) -> str:
@@ -59,9 +61,14 @@ class Group(NamedTuple):
           >>> Group("tree 0", {}, np.arange(3), [0, 1, 2], np.array([True, False, True])).size
           '2 of 3 seeds'
         """
-        all_of_them, left = len(self.rows), int(self.sound.sum())
+        all_of_them, left = len(self.rows) + len(self.lost), int(self.sound.sum())
         noun = "seed" if all_of_them == 1 else "seeds"
         return f"{left} {noun}" if left == all_of_them else f"{left} of {all_of_them} {noun}"
+
+    @property
+    def num_diverged(self) -> int:
+        """How many runs have diverged, in this stage or before."""
+        return int((~self.sound).sum()) + len(self.lost)
 
     def values(self, curve: np.ndarray) -> np.ndarray:
         """A metric's values of the runs that are sound, float64, of those of all `[R, ...]`."""
@@ -85,7 +92,10 @@ class Estimate(NamedTuple):
 
 
 def group_runs(
-    runs: Sequence[AnyRun], has_diverged: np.ndarray, game_label: str = "game"
+    runs: Sequence[AnyRun],
+    has_diverged: np.ndarray,
+    game_label: str = "game",
+    lost: Sequence[RunId] = (),
 ) -> list[Group]:
     """The groups of runs, in the order of their first runs.
 
@@ -93,6 +103,7 @@ def group_runs(
       runs: in the order of the axis R.
       has_diverged: `[R]` bool, see `results.diverged`.
       game_label: what one game is called.
+      lost: runs that diverged in an earlier stage, and of which `runs` has nothing.
 
     Examples:
       >>> runs = [RunId(0, seed, (("nudge", xi),)) for xi in (0.0, 0.02) for seed in (0, 1)]
@@ -108,7 +119,9 @@ def group_runs(
     for labels, rows in members.items():
         seeds = [_run_id(runs[row]).seed for row in rows]
         name = _name(dict(labels), tells_apart, game_label)
-        groups.append(Group(name, dict(labels), np.array(rows), seeds, ~has_diverged[rows]))
+        own = {name: value for name, value in labels if name != "scheme"}
+        gone = tuple(run.seed for run in lost if run.labels() == {**own, "seed": run.seed})
+        groups.append(Group(name, dict(labels), np.array(rows), seeds, ~has_diverged[rows], gone))
     return groups
 
 
@@ -191,8 +204,8 @@ def _group_summary(result: StageResult, group: Group) -> dict[str, Any]:
     return {
         "name": group.name,
         "labels": group.labels,
-        "seeds": group.seeds,
-        "diverged": [seed for seed in group.seeds if not is_sound[seed]],
+        "seeds": sorted([*group.seeds, *group.lost]),
+        "diverged": sorted([*group.lost, *(seed for seed in group.seeds if not is_sound[seed])]),
         "metrics": metrics,
     }
 
@@ -213,7 +226,8 @@ def _metric(group: Group, values: np.ndarray) -> dict[str, Any]:
         "per_run": {
             str(seed): float(value) if np.isfinite(value) else None
             for seed, value in zip(group.seeds, every, strict=True)
-        },
+        }
+        | {str(seed): None for seed in group.lost},
     }
 
 

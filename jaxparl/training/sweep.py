@@ -30,7 +30,7 @@ from jaxparl.training.devices import DeviceLayout, assign_runs, fetch, rows_of
 from jaxparl.training.programs import RUNS_ONCE, IntervalProgram, compile_interval
 from jaxparl.training.runs import AnyRun, RunId, env_params_of, hyper_params_of, own_env_params
 from jaxparl.training.task import Task, TrainingContext, solve_context, training_task
-from jaxparl.types import KEY_IMPL, PyTree
+from jaxparl.types import PyTree, fixed_key
 
 # Games and runs take their keys from two roots, so that game 3 and run 3 share nothing.
 _GAME_ROOT, _TRAINING_ROOT = 0, 1
@@ -107,8 +107,8 @@ def draw_env_params(
     env: Environment, game_id: ArrayLike, own: Mapping[str, ArrayLike] = MappingProxyType({})
 ) -> GameParams:
     """The params of game number `game_id`, `[]`, with the values that a run has of its `own`."""
-    root = jax.random.key(_GAME_ROOT, impl=KEY_IMPL)
-    return env.sample_params(jax.random.fold_in(root, game_id)).replace(**own)
+    key = jax.random.fold_in(fixed_key(_GAME_ROOT), game_id)
+    return env.sample_params(key).replace(**own)
 
 
 def check_games(env: Environment, runs: Iterable[RunId]) -> None:
@@ -132,8 +132,7 @@ def _check_game(env: Environment, game_id: int, own: tuple[tuple[str, np.float32
 
 def run_key(root: int, game_id: ArrayLike, seed: ArrayLike) -> jax.Array:
     """The key of a run; each kind of task has a root of its own."""
-    key = jax.random.key(root, impl=KEY_IMPL)
-    return jax.random.fold_in(jax.random.fold_in(key, game_id), seed)
+    return jax.random.fold_in(jax.random.fold_in(fixed_key(root), game_id), seed)
 
 
 def select_run(tree: PyTree, number: ArrayLike) -> PyTree:
