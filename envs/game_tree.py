@@ -115,11 +115,11 @@ class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
         self.settings = settings
 
     def __eq__(self, other: object) -> bool:
-        # Equal settings are the same rules, so equal instances share compiled functions.
-        return isinstance(other, GameTree) and self.settings == other.settings
+        # Equal settings are the same rules, so equal instances of a class share compiled functions.
+        return type(other) is type(self) and self.settings == other.settings
 
     def __hash__(self) -> int:
-        return hash((GameTree, self.settings))
+        return hash((type(self), self.settings))
 
     @property
     def num_actions(self) -> int:

@@ -150,3 +150,16 @@ def test_principals_are_validated_with_the_params_that_they_were_trained_with(tm
     place = ("--principal", str(trained), "--out", str(tmp_path / "again"))
     message = fails(capsys, "train", *SMALL_COIN_GAME, *place, "--discount", "0.5")
     assert "game 0 seed 0 does not have discount 0.5" in message
+
+
+def test_a_part_of_which_all_runs_diverge_is_finished_and_merged(tmp_path, capsys):
+    lost = [RunId(0, seed, (("nudge", 0.5),)) for seed in (0, 1)]
+    sweep = (*SMALL_TREE, "--sweep", "nudge=0.0,0.5")
+    with pytest.MonkeyPatch.context() as patch:
+        diverge(patch, lost)
+        for index in range(2):
+            assert train(tmp_path, *sweep, "--shard", f"{index}/2") == 0
+    assert "0 of 2 seeds" in capsys.readouterr().out
+    cli.main(["merge", str(tmp_path)])
+    groups = json.loads((tmp_path / "merged" / "summary.json").read_text())["groups"]
+    assert [group["diverged"] for group in groups] == [[], [0, 1]]

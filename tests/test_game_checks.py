@@ -16,6 +16,8 @@ from untrained import noise
 
 from jaxparl import evaluation
 from jaxparl.envs import REGISTRY, make
+from jaxparl.envs.coin_game import CoinGame
+from jaxparl.envs.coin_game import Settings as CoinSettings
 from jaxparl.equilibrium import best_response
 from jaxparl.evaluation.checks import check_game
 from jaxparl.evaluation.offers import learned_offers
@@ -226,3 +228,19 @@ def test_what_a_table_cannot_know_is_compared_by_its_mean(kind, complaint):
         return
     with pytest.raises(ValueError, match=complaint):
         check_game(env, sound())
+
+
+class OtherRewards(CoinGame):
+    """The rules pay ten times what the solutions know."""
+
+    def resolve(self, key, state, action, outcome, params):
+        done = super().resolve(key, state, action, outcome, params)
+        return dataclasses.replace(done, agent_reward=10 * done.agent_reward)
+
+
+def test_solutions_of_a_game_with_other_rewards_are_refused():
+    settings = CoinSettings(grid_size=2, max_steps_in_episode=4)
+    check_game(CoinGame(settings), CoinGame(settings).default_params)
+    env = OtherRewards(settings)
+    with pytest.raises(ValueError, match="by its play_values, a policy brings agent 0"):
+        check_game(env, env.default_params)

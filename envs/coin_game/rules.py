@@ -63,11 +63,11 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         self.torus: Torus = Torus(settings.grid_size)
 
     def __eq__(self, other: object) -> bool:
-        # Equal settings are the same rules, so equal instances share compiled functions.
-        return isinstance(other, CoinGame) and self.settings == other.settings
+        # Equal settings are the same rules, so equal instances of a class share compiled functions.
+        return type(other) is type(self) and self.settings == other.settings
 
     def __hash__(self) -> int:
-        return hash((CoinGame, self.settings))
+        return hash((type(self), self.settings))
 
     @property
     def num_actions(self) -> int:

@@ -11,20 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from jaxparl.environment import Environment, ExactSolutions, ExactTable, GameParams
-from jaxparl.evaluation import table_checks
+from jaxparl.evaluation import solution_checks, table_checks
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
-from jaxparl.evaluation.table_facts import NUM_STARTS, QUICK_TO_COMPILE, random_numbers
+from jaxparl.evaluation.table_facts import QUICK_TO_COMPILE, random_numbers
 from jaxparl.types import PyTree
 
 Result = TypeVar("Result")
 
-# Of the states of several agents, how many are looked at.
-_MOST_STATES = 512
 # Steps of random play that should come to an end, and how many plays there are.
 _RANDOM_STEPS, _RANDOM_PLAYS = 4_096, 4
 
@@ -122,7 +119,7 @@ def _complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
         )
     else:
         yield from _endings(env, env_params)
-        yield from _solutions(env, env_params)
+        yield from solution_checks.complaints(env, env_params)
 
 
 def _kind(exact: object) -> str:
@@ -167,98 +164,3 @@ def _any_end(
         return jax.vmap(step)(jax.random.split(key, _RANDOM_PLAYS), states)  # over plays
 
     return jax.lax.scan(steps_of_all, states, jax.random.wrap_key_data(steps))[1].any()
-
-
-# --- Solutions of several agents --------------------------------------------------------------
-
-
-def _solutions(env: Environment, env_params: GameParams) -> Iterator[str]:
-    size = env.exact_solutions.num_states
-    if not isinstance(size, int) or size < 1:
-        yield f"the num_states of its solutions must be a positive int, not {size!r}"
-        return
-    wrong = next(_forms(env, env_params), None)
-    if wrong:
-        yield wrong
-        return
-    try:
-        jax.eval_shape(lambda key: _index_of_start(env, env_params, key), jax.random.key(0))
-    except NotImplementedError:
-        return  # only validation needs it, and asks for it
-    places = np.unique(np.linspace(0, size - 1, min(size, _MOST_STATES)).astype(np.int32))
-    numbers = np.split(random_numbers(2 * NUM_STARTS), 2)
-    actions = np.random.default_rng(0).integers(
-        env.num_actions, size=(NUM_STARTS, env.num_agents), dtype=np.int32
-    )
-    found = jax.device_get(_places(env, env_params, places, actions, numbers))
-    index, (seen, again, is_on), probs = found
-    for row in np.flatnonzero(index != places)[:1]:
-        yield f"the state_index of state {places[row]} is {index[row]}"
-    for step, number in np.argwhere(is_on & ~((seen >= 0) & (seen < size) & again))[:1]:
-        when = ("an episode starts in", "a first step leads to")[step]
-        yield (
-            f"{when} a state of which state_index says {seen[step, number]}, but that is another "
-            "one, or none"
-        )
-    if not (probs == np.eye(env.num_actions)).all():
-        yield "its actions are observed, but its outcome_probs are not the identity"
-
-
-def _index_of_start(env: Environment, env_params: GameParams, key: jax.Array) -> jax.Array:
-    return env.exact_solutions.state_index(env.initial_state(key, env_params))
-
-
-def _forms(env: Environment, env_params: GameParams) -> Iterator[str]:
-    """Compares the form of the enumerated states with that of a first state."""
-    size = env.exact_solutions.num_states
-    first = jax.eval_shape(env.initial_state, jax.random.key(0), env_params)
-    states = jax.eval_shape(env.exact_solutions.states)
-    if jax.tree.structure(states) != jax.tree.structure(first):
-        yield "the states of its solutions have another form than the first state of an episode"
-        return
-    for leaf, one in zip(*map(jax.tree.leaves, (states, first)), strict=True):
-        shape = (size, *one.shape)
-        if leaf.shape != shape:
-            yield f"the states of its solutions have the shape {leaf.shape}, not {shape}"
-
-
-@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
-def _places(
-    env: Environment,
-    env_params: GameParams,
-    places: jax.Array,
-    actions: jax.Array,
-    numbers: tuple[jax.Array, jax.Array],
-):
-    """What `state_index` says: of the states at `places`, of first states, and of those after them.
-
-    Returns:
-      The indices of `places`; of first states and of those that follow `actions` `[starts, N]` the
-      indices, `[2, starts]`, whether these are theirs, and whether the game is on in them; and the
-      outcome probabilities in first states.
-    """
-    exact = env.exact_solutions
-    states = exact.states()
-    index = jax.vmap(exact.state_index)
-    key_start, key_step = map(jax.random.wrap_key_data, numbers)
-
-    def play(key_start: jax.Array, key_step: jax.Array, action: jax.Array):
-        state = env.initial_state(key_start, env_params)
-        done = env.resolve(key_step, state, action, action, env_params)
-        both = jax.tree.map(lambda *leaves: jnp.stack(leaves), state, done.state)
-        is_on = jnp.stack([jnp.ones_like(done.terminated), ~done.terminated])
-        return both, is_on, env.outcome_probs(state, env_params)
-
-    played, is_on, probs = jax.vmap(play, out_axes=(1, 1, 0))(key_start, key_step, actions)
-    place = jax.vmap(index)(played)
-    there = jax.tree.map(lambda leaf: leaf[place], states)
-    # The same state may come at several times.
-    same = [
-        (leaf == other).reshape(*place.shape, -1).all(axis=-1)
-        for (path, leaf), other in zip(
-            jax.tree_util.tree_flatten_with_path(played)[0], jax.tree.leaves(there), strict=True
-        )
-        if jax.tree_util.keystr(path) != ".time"
-    ]
-    is_same = jnp.stack(same).all(axis=0)
-    return index(jax.tree.map(lambda leaf: leaf[places], states)), (place, is_same, is_on), probs

@@ -215,7 +215,8 @@ def _finish_panel(axis: Axes, metric: Metric, iterations: np.ndarray) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     bottom = metric.panel.bottom
     if bottom is not None:
-        drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axis.lines])
+        lines = [np.asarray(line.get_ydata(), float) for line in axis.lines]
+        drawn = np.concatenate([np.empty(0), *lines])
         # An axis that begins at 0 must not hide what is below.
         bottom = None if (drawn < bottom).any() else bottom
     axis.set_ylim(bottom, metric.panel.top)

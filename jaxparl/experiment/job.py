@@ -45,6 +45,7 @@ class Experiment(NamedTuple):
       folder: where results go.
       largest: the runs of the largest part of the sweep. All parts have as many lanes as that one.
       smaller: the folder of a finished run to which these runs are added, if they are.
+      is_part: whether these runs are a part of a sweep.
     """
 
     job: Job
@@ -54,6 +55,7 @@ class Experiment(NamedTuple):
     folder: RunFolder
     largest: int
     smaller: RunFolder | None = None
+    is_part: bool = False
 
     @property
     def path(self) -> Path:
@@ -100,7 +102,7 @@ def prepare(job: Job, env: Environment) -> Experiment:
     if saved is None:
         check_room(path, job.config, env, len(runs))
     folder = RunFolder(path, options.resume != "never")
-    experiment = Experiment(job, env, runs, saved, folder, largest)
+    experiment = Experiment(job, env, runs, saved, folder, largest, is_part=part is not None)
     try:
         experiment, changes = _begin(experiment, recorded, part)
     except (ValueError, OSError):

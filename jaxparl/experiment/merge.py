@@ -82,6 +82,7 @@ def join(folder: RunFolder, parts: Sequence[Part]) -> None:
         save_weights(folder.path / "checkpoints" / "final", Weights(**joined))
         _write_stage(folder, TRAINING, config["label"], _join(parts, found, order, TRAINING))
     if _is_validated(config):
+        parts = [part for part in parts if _has_finished(part, VALIDATION)]
         schemes = [run for part in parts for run in _validation_runs(part)]
         order = np.argsort([runs.index(scheme.run) for scheme in schemes], kind="stable")
         validated = {scheme.run for scheme in schemes}
@@ -144,7 +145,7 @@ def _check_same_sweep(parts: Sequence[Part]) -> None:
 
 def _check_complete(path: Path, parts: Sequence[Part], last: Stage) -> None:
     """Refuses a sweep of which runs are missing, and names them."""
-    done = [part for part in parts if (part.path / f"{last.summary}.json").exists()]
+    done = [part for part in parts if _has_finished(part, last) or _is_lost(part)]
     present = {run_of(labels) for part in done for labels in part.config["runs"]}
     missing = [run for run in map(run_of, parts[0].config["of_runs"]) if run not in present]
     if missing:
@@ -154,6 +155,18 @@ def _check_complete(path: Path, parts: Sequence[Part], last: Stage) -> None:
             f"{path} lacks {len(missing)} of {len(present) + len(missing)} runs, those of "
             f"{_missing_parts(parts, done)}: {names}{f'; and {more} more' if more > 0 else ''}"
         )
+
+
+def _has_finished(part: Part, stage: Stage) -> bool:
+    return (part.path / f"{stage.summary}.json").exists()
+
+
+def _is_lost(part: Part) -> bool:
+    """Whether every run of a part has diverged in training: then nothing follows."""
+    if not _has_finished(part, TRAINING):
+        return False
+    content = json.loads((part.path / f"{TRAINING.summary}.json").read_text())
+    return all(run["diverged"] for run in content["runs"])
 
 
 def _missing_parts(parts: Sequence[Part], done: Sequence[Part]) -> str:

@@ -61,7 +61,9 @@ def _run_stages(experiment: Experiment, *, is_validated: bool) -> None:
         if principals.lost and experiment.saved is None:
             lost = f"{len(principals.lost)} of {len(runs)}"
             console.warn(f"{lost} principals have diverged and are not validated")
-        _validate(experiment, principals)
+        # Of a part of a sweep there may be none left.
+        if principals.runs:
+            _validate(experiment, principals)
 
 
 def _train(experiment: Experiment) -> Principals:
@@ -81,7 +83,8 @@ def _train(experiment: Experiment) -> Principals:
     weights = fetch(compiled.layout, kept)
     save_weights(final, weights)
     principals = sound_principals(Principals(runs, weights), diverged(result.curves))
-    playback = _all_follow(experiment, principals) if env.can_draw else None
+    is_shown = env.can_draw and bool(principals.runs)
+    playback = _all_follow(experiment, principals) if is_shown else None
     _finish(experiment, TRAINING, result, playback)
     return principals
 
@@ -96,7 +99,8 @@ def _validate(experiment: Experiment, principals: Principals) -> None:
 
     def first_sound(runs: Run, has_diverged: np.ndarray) -> Run | None:
         number = int(np.argmin(has_diverged))
-        return fetch_run(compiled.layout, runs, number) if env.can_draw else None
+        is_shown = env.can_draw and not has_diverged.all()
+        return fetch_run(compiled.layout, runs, number) if is_shown else None
 
     result, shown = _run(experiment, VALIDATION, compiled, first_sound)
     playback = _black_boxes(job.config, env, shown) if shown else None
@@ -116,6 +120,7 @@ def _run(
         stage,
         keep=keep,
         checkpoint_seconds=experiment.job.options.checkpoint_seconds,
+        is_part=experiment.is_part,
     )
 
 

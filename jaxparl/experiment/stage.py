@@ -89,6 +89,7 @@ def run_stage(
     *,
     keep: Callable[[Run, np.ndarray], _Kept],
     checkpoint_seconds: float | None = None,
+    is_part: bool = False,
 ) -> tuple[StageResult, _Kept]:
     """Runs a stage to its end, from the newest checkpoint in the folder if it has one.
 
@@ -100,6 +101,8 @@ def run_stage(
       keep: `(runs, has_diverged)`, what to keep of all runs `[rows, ...]` at the end, given which
         of them have diverged, `[R]` bool. The rest is freed, so that what follows has the memory.
       checkpoint_seconds: see `CheckpointSchedule`.
+      is_part: whether there are other runs elsewhere, with which these are joined even if all of
+        them diverge.
 
     Returns:
       What the stage has found, and what was kept.
@@ -107,7 +110,7 @@ def run_stage(
     Raises:
       DamagedCheckpointError: the newest checkpoint does not hold what was written.
       StoppedError: a signal came.
-      FloatingPointError: every run has diverged.
+      FloatingPointError: every run has diverged, and these are all that there are.
     """
     checkpoints = Checkpoints(folder.path / "checkpoints" / stage.activity, compiled.shapes)
     console.compiled(compiled.compile_seconds)
@@ -122,6 +125,8 @@ def run_stage(
         for progress in sweep.run(config, compiled, runs, past.evaluations, past.seconds):
             runs, seconds = progress.runs, progress.seconds
             line.update(progress, record.add(progress))
+            if not is_part:
+                record.check_not_all_diverged()
             stop = any_process(interruption.signal or 0)
             is_last = progress.evaluations == config.num_evaluations
             is_kept = is_last and stage.keeps_state
@@ -175,20 +180,23 @@ class _Record:
         folder.start_metrics(runs, done, past.curves, stage.metrics)
 
     def add(self, progress: Progress) -> dict[str, np.ndarray]:
-        """Records an evaluation; returns its metrics, `[R]` each.
-
-        Raises:
-          FloatingPointError: every run has diverged.
-        """
+        """Records an evaluation; returns its metrics, `[R]` each."""
         iteration = int(self.iterations[progress.evaluations - 1])
         metrics = self._mask(vars(progress.metrics), iteration)
         for name, values in metrics.items():
             self._columns.setdefault(name, []).append(values)
         self._folder.append_metrics(self._runs, iteration, metrics, self._stage.metrics)
+        return metrics
+
+    def check_not_all_diverged(self) -> None:
+        """Checks that there is a run left.
+
+        Raises:
+          FloatingPointError: every run has diverged.
+        """
         if self.has_diverged.all():
             is_alone = len(self._runs) == 1
             raise FloatingPointError("the run diverged" if is_alone else "every run has diverged")
-        return metrics
 
     def curves(self) -> dict[str, np.ndarray]:
         """Every metric so far, `[R, evaluations]`."""
