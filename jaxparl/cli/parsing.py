@@ -71,7 +71,7 @@ class _Help:
 
 
 # Of each command: what the first pass makes of it, and its line in the help.
-COMMANDS = {
+COMMANDS: dict[str, tuple[type, str]] = {
     "train": (Train, "train principals and their agents on a game"),
     "plan": (Plan, "show what training would need: memory and time"),
     "merge": (Merge, "join the parts of a sweep that was trained with --shard"),

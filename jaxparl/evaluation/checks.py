@@ -57,6 +57,7 @@ def untraced(action: Callable[[], Result]) -> Result:
     compiled loop before jax 0.7.
 
     Examples:
+      >>> import jax.numpy as jnp
       >>> jax.jit(lambda: jnp.float32(untraced(lambda: float(jnp.ones(())))))().item()
       1.0
     """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -91,23 +92,30 @@ def _earned(
     length: int,
 ) -> jax.Array:
     """What each agent earns in episodes of a policy `[S, N]`, `[episodes, N]`."""
-    index = env.exact_solutions.state_index
-
-    def episode(key_start: jax.Array, key_steps: jax.Array) -> jax.Array:
-        def step(now: tuple[PyTree, jax.Array, jax.Array], number: jax.Array):
-            state, is_over, total = now
-            key = jax.random.fold_in(key_steps, number)
-            _, state, reward, terminated, _ = env.step_env(
-                key, state, actions[index(state)], env_params
-            )
-            return (state, is_over | terminated, total + jnp.where(is_over, 0, reward)), None
-
-        start = env.initial_state(key_start, env_params)
-        nothing = jnp.zeros(env.num_agents)
-        return jax.lax.scan(step, (start, jnp.bool_(False), nothing), jnp.arange(length))[0][2]
-
     starts, steps = map(jax.random.wrap_key_data, numbers)
-    return jax.vmap(episode)(starts, steps)  # over episodes
+    return jax.vmap(partial(_episode, env, env_params, actions, length))(starts, steps)  # over them
+
+
+def _episode(
+    env: Environment,
+    env_params: GameParams,
+    actions: jax.Array,
+    length: int,
+    *keys: jax.Array,
+) -> jax.Array:
+    """What each agent earns in one episode, `[N]`, given the keys of its start and its steps."""
+    key_start, key_steps = keys
+
+    def step(now: tuple[PyTree, jax.Array, jax.Array], number: jax.Array):
+        state, is_over, total = now
+        action = actions[env.exact_solutions.state_index(state)]
+        key = jax.random.fold_in(key_steps, number)
+        _, state, reward, terminated, _ = env.step_env(key, state, action, env_params)
+        return (state, is_over | terminated, total + jnp.where(is_over, 0, reward)), None
+
+    start = env.initial_state(key_start, env_params)
+    first = (start, jnp.bool_(False), jnp.zeros(env.num_agents))
+    return jax.lax.scan(step, first, jnp.arange(length))[0][2]
 
 
 def _index_of_start(env: Environment, env_params: GameParams, key: jax.Array) -> jax.Array:

@@ -134,17 +134,12 @@ def run_stage(
                 _save(checkpoints, progress, record.curves(), schedule)
             if stop:
                 raise StoppedError(stop, progress.evaluations * config.evaluation_interval)
-    timing = stage_timing(
-        compiled.compile_seconds,
-        setup_seconds,
-        seconds,
-        iterations=config.iterations * len(compiled.runs),
-    )
+    took = compiled.compile_seconds, setup_seconds, seconds
     digests = fingerprints(key_data(runs))[: len(compiled.runs)]
     if stage.keeps_state:
         checkpoints.keep_newest()
     checkpoints.close()
-    return record.result(timing, digests), keep(runs, record.has_diverged)
+    return record.result(took, digests), keep(runs, record.has_diverged)
 
 
 class _Record:
@@ -202,8 +197,10 @@ class _Record:
         """Every metric so far, `[R, evaluations]`."""
         return {name: np.stack(values, axis=1) for name, values in self._columns.items()}
 
-    def result(self, timing: dict[str, float], digests: list[str]) -> StageResult:
-        """What the stage has found, once it has ended."""
+    def result(self, took: tuple[float, float, float], digests: list[str]) -> StageResult:
+        """What the stage has found, given the seconds of compiling, setting up and running."""
+        iterations = int(self.iterations[-1]) * len(self._runs)
+        timing = stage_timing(*took, iterations=iterations)
         return StageResult(self._runs, self.iterations, self.curves(), timing, digests)
 
     def _mask(self, metrics: Mapping[str, np.ndarray], iteration: int) -> dict[str, np.ndarray]:
