@@ -199,6 +199,8 @@ class MoreThanATableKnows(TableGame):
         if self.kind == "the principal's by action":
             more = done.principal_reward + 0.1 * action
             return dataclasses.replace(done, principal_reward=more)
+        if self.kind == "the agent's by time":
+            return dataclasses.replace(done, agent_reward=done.agent_reward + 0.1 * state.time)
         if self.kind == "the agent's by outcome":
             return dataclasses.replace(done, agent_reward=done.agent_reward + 0.1 * outcome)
         return dataclasses.replace(done, terminated=done.terminated | (action[0] > 0))
@@ -216,6 +218,7 @@ class MoreThanATableKnows(TableGame):
         ("noise of mean 0", ""),
         ("noise of mean 0.2", "brings the agent|steps bring the agent"),
         ("the principal's by action", "brings the principal .* for action 1"),
+        ("the agent's by time", r"brings the agent .* \(at time 1\)"),
         ("the agent's by outcome", "brings the agent"),
         ("an end by action", "the game ends, but its table goes on|steps after action 1"),
     ],

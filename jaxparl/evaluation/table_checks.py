@@ -53,8 +53,19 @@ def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
     times = facts.times[0][is_reached]
     if not ((times >= 0) & (times < exact.horizon)).all():
         yield f"its table has states at times that are not within its horizon, {exact.horizon}"
-    # Whatever a table says about states that are never reached makes no difference.
-    facts = select(facts, np.flatnonzero(is_reached[facts.places]))
+    # A table whose states have no time of their own is of a game in which time does not matter.
+    is_timeless = len(np.unique(facts.times[0])) == 1
+    last = min(exact.horizon, int(env_params.max_steps_in_episode)) - 1
+    for time in dict.fromkeys((0, 1, last) if is_timeless and last > 0 else (0,)):
+        facts = find(env, env_params, time) if time else facts
+        # Whatever a table says about states that are never reached makes no difference.
+        reached = select(facts, np.flatnonzero(is_reached[facts.places]))
+        for each in _steps(env, reached):
+            yield f"{each}{f' (at time {time})' if time else ''}"
+
+
+def _steps(env: Environment, facts: Facts) -> Iterator[str]:
+    """Compares steps from the states of a table with what it says about them."""
     yield from _outcomes(env, facts)
     yield from _rewards(facts)
     yield from _successors(facts)

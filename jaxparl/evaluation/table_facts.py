@@ -59,8 +59,14 @@ class Facts(NamedTuple):
 _OF_STEPS = ("next_states", "next_time", "agent_reward", "principal_reward", "terminated")
 
 
-def find(env: Environment, env_params: GameParams) -> Facts:
-    """Computes the facts about a game of one agent; it must not be traced."""
+def find(env: Environment, env_params: GameParams, time: int = 0) -> Facts:
+    """Computes the facts about a game of one agent; it must not be traced.
+
+    Args:
+      env: the game.
+      env_params: its params.
+      time: what is added to the time that states have in the table.
+    """
     size, each = env.exact_table.num_states, env.num_actions * env.num_outcomes
     count = min(size, max(1, _MOST_DRAWS // each))
     places = np.unique(np.linspace(0, size - 1, count).astype(np.int32))
@@ -69,7 +75,9 @@ def find(env: Environment, env_params: GameParams) -> Facts:
     row, action, outcome, _ = (number.ravel() for number in np.indices(shape, np.int32))
     numbers = random_numbers(NUM_STARTS), random_numbers(row.size)
     steps = (places[row], action, outcome)
-    facts: Facts = jax.device_get(_find(env, env_params, places, steps, numbers))
+    facts: Facts = jax.device_get(
+        _find(env, env_params, places, steps, numbers, time=np.int32(time))
+    )
     leaves = jax.tree.map(
         lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]),
         {name: getattr(facts, name) for name in _OF_STEPS},
@@ -100,10 +108,15 @@ def _find(
     places: jax.Array,
     steps: tuple[jax.Array, ...],
     numbers: tuple[jax.Array, jax.Array],
+    *,
+    time: jax.Array,
 ) -> Facts:
     """The facts; `steps` are places, actions and outcomes of all drawn steps, in one axis."""
     exact = env.exact_table
-    states = exact.states()
+    states = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf + time if jax.tree_util.keystr(path) == ".time" else leaf,
+        exact.states(),
+    )
     key_starts, key_steps = map(jax.random.wrap_key_data, numbers)
 
     def step(key: jax.Array, place: jax.Array, action: jax.Array, outcome: jax.Array):
