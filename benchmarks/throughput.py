@@ -213,7 +213,7 @@ def main() -> int:
     if options.figure:
         from jaxparl.experiment import figures  # matplotlib is not everywhere
 
-        figures.growth(options.figure, grown)
+        figures.throughput(options.figure, grown)
     return report(rows, options.out)
 
 

@@ -194,6 +194,10 @@ class MoreThanATableKnows(TableGame):
         noise = 2.0 * jax.random.bernoulli(jax.random.fold_in(key, 1), 0.5)
         if self.kind == "noise of mean 0":
             return dataclasses.replace(done, agent_reward=done.agent_reward + noise - 1)
+        if self.kind == "rare events of mean 0":
+            is_there = jax.random.bernoulli(jax.random.fold_in(key, 1), 0.01)
+            more = jnp.where(is_there, 10.0, 0.0) - 0.1
+            return dataclasses.replace(done, agent_reward=done.agent_reward + more)
         if self.kind == "noise of mean 0.2":
             return dataclasses.replace(done, agent_reward=done.agent_reward + noise - 0.8)
         if self.kind == "the principal's by action":
@@ -216,6 +220,7 @@ class MoreThanATableKnows(TableGame):
     ("kind", "complaint"),
     [
         ("noise of mean 0", ""),
+        ("rare events of mean 0", ""),
         ("noise of mean 0.2", "brings the agent|steps bring the agent"),
         ("the principal's by action", "brings the principal .* for action 1"),
         ("the agent's by time", r"brings the agent .* \(at time 1\)"),

@@ -17,6 +17,7 @@ from command_line import (
     finished,
     read_summary,
     stop_after,
+    stopped_tree,
     train,
 )
 
@@ -84,6 +85,15 @@ def test_a_run_that_stopped_while_it_went_on_is_resumed(tmp_path):
         assert train(folder, *LONG, "--resume", "auto") == 128 + 15
     assert train(folder, *LONG, "--resume", "auto") == 0
     assert_same_results(folder, finished(*LONG))
+
+
+def test_a_run_that_is_not_finished_does_not_go_on_to_more(tmp_path, capsys):
+    folder = copy_of(stopped_tree(), tmp_path / "run")
+    before = contents(folder)
+    longer = (*SMALL_TREE, "--iterations", "800", "--resume", "extend")
+    assert train(folder, *longer) == 2
+    assert "is not finished; finish it as it is" in capsys.readouterr().err
+    assert contents(folder) == before
 
 
 def test_fewer_iterations_or_other_settings_are_still_refused(tmp_path, capsys):

@@ -39,9 +39,11 @@ def test_options_beside_it_take_precedence():
 
 def test_what_is_no_config_of_this_game_and_version_is_refused(tmp_path, capsys):
     place = ("--out", str(tmp_path / "again"))
-    assert "--config needs the config.json" in fails(capsys, "train", "--config")
+    assert "--config needs a value" in fails(capsys, "train", "--config")
     assert "it has no config.json" in fails(capsys, "train", "--config", str(tmp_path), *place)
     first = finished(*SMALL_TREE)
+    message = fails(capsys, "train", "--config", str(first), "--preset", "figure3", *place)
+    assert "--config and --preset both say what the defaults are" in message
     message = fails(capsys, "train", "coin_game", "--config", str(first), *place)
     assert "is of a run of game_tree, not of coin_game" in message
     changed = tmp_path / "changed"

@@ -116,9 +116,13 @@ def parse(argv: Sequence[str], command: str = "train") -> Job:
     if name not in REGISTRY:
         raise ValueError(f"unknown environment {name!r}; there is: {', '.join(REGISTRY)}")
     entry = REGISTRY[name]
-    defaults = _of_preset(name, entry, found.preset)
-    if earlier:
-        defaults = _of_earlier(name, entry, earlier, Path(path))
+    if earlier and _without_option(argv, "--preset")[0]:
+        raise ValueError("--config and --preset both say what the defaults are; leave one out")
+    defaults = (
+        _of_earlier(name, entry, earlier, Path(path))
+        if earlier
+        else _of_preset(name, entry, found.preset)
+    )
     return _second_pass(command, defaults, [*rest, *more])
 
 
@@ -129,7 +133,7 @@ def _without_option(argv: Sequence[str], name: str) -> tuple[str, list[str]]:
         if token == name:
             value = next(following, "")
             if not value:
-                raise ValueError(f"{name} needs the config.json of an earlier run, or its folder")
+                raise ValueError(f"{name} needs a value")
         elif token.startswith(f"{name}="):
             value = token.partition("=")[2]
         else:

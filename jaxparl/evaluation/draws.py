@@ -11,11 +11,9 @@ _LEAST_LIKELY = 1e-9
 
 
 class Draws(NamedTuple):
-    """What so many draws of each reward have shown."""
+    """The mean and the variance of so many draws of each reward."""
 
-    least: np.ndarray
     mean: np.ndarray
-    most: np.ndarray
     variance: np.ndarray
     size: int
 
@@ -23,8 +21,7 @@ class Draws(NamedTuple):
     def of(cls, drawn: np.ndarray) -> Draws:
         """Of draws `[..., D]`."""
         drawn = drawn.astype(float)
-        ends = drawn.min(axis=-1), drawn.mean(axis=-1), drawn.max(axis=-1)
-        return cls(*ends, variance=drawn.var(axis=-1), size=drawn.shape[-1])
+        return cls(drawn.mean(axis=-1), drawn.var(axis=-1), drawn.shape[-1])
 
 
 def unlikely(counts: np.ndarray, draws: np.ndarray, probs: np.ndarray) -> np.ndarray:

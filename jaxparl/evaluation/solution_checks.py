@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -92,19 +91,20 @@ def _earned(
     length: int,
 ) -> jax.Array:
     """What each agent earns in episodes of a policy `[S, N]`, `[episodes, N]`."""
-    starts, steps = map(jax.random.wrap_key_data, numbers)
-    return jax.vmap(partial(_episode, env, env_params, actions, length))(starts, steps)  # over them
+    episode = functools.partial(_episode, env, env_params, actions=actions, length=length)
+    return jax.vmap(episode)(*map(jax.random.wrap_key_data, numbers))  # over episodes
 
 
 def _episode(
     env: Environment,
     env_params: GameParams,
+    key_start: jax.Array,
+    key_steps: jax.Array,
+    *,
     actions: jax.Array,
     length: int,
-    *keys: jax.Array,
 ) -> jax.Array:
-    """What each agent earns in one episode, `[N]`, given the keys of its start and its steps."""
-    key_start, key_steps = keys
+    """What each agent earns in one episode of a policy `[S, N]`, `[N]`."""
 
     def step(now: tuple[PyTree, jax.Array, jax.Array], number: jax.Array):
         state, is_over, total = now

@@ -21,8 +21,6 @@ from jaxparl.types import PyTree, TabularGame
 _TOLERANCE = 1e-5
 # A mean is wrong if it is off by so many standard errors.
 _MOST_ERRORS = 6.0
-# From so many draws on, a mean is compared by its own standard error.
-_MANY_DRAWS = 256
 
 
 def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
@@ -184,7 +182,7 @@ def _rewards(facts: Facts) -> Iterator[str]:
     table, places = facts.table, facts.places
     by_outcome = Draws.of(facts.agent_reward[..., 0])
     by_action = Draws(
-        *(np.where(probs > 0, probs * each, 0).sum(axis=-1) for each in by_outcome[:3]),
+        mean=np.where(probs > 0, probs * by_outcome.mean, 0).sum(axis=-1),
         variance=np.where(probs > 0, probs**2 * by_outcome.variance, 0).sum(axis=-1),
         size=by_outcome.size,
     )
@@ -203,11 +201,11 @@ def _compare(
 ) -> Iterator[str]:
     """Rewards `[n, A]` or `[n, A, O]` that are not those of the table, in one state or in all."""
     slack = _TOLERANCE * np.maximum(1, np.abs(own))
-    is_between = (drawn.least - slack <= own) & (own <= drawn.most + slack)
-    off, variance = drawn.mean - own, drawn.variance / drawn.size
-    if drawn.size >= _MANY_DRAWS:
-        is_between &= np.abs(off) <= slack + _MOST_ERRORS * np.sqrt(variance)
-    for row, *which in np.argwhere(happens & ~is_between)[:1]:
+    off, variance = drawn.mean - own, np.where(happens, drawn.variance, 0) / drawn.size
+    # A reward that comes rarely may never have been drawn here: others tell how much it varies.
+    usual = np.nan_to_num(variance).sum() / max(1, happens.sum())
+    error = slack + _MOST_ERRORS * np.sqrt(np.fmax(variance, usual))
+    for row, *which in np.argwhere(happens & ~(np.abs(off) <= error))[:1]:
         at = (row, *which)
         yield (
             f"a step in state {facts.places[row]} brings the {who} {drawn.mean[at]:.6g} for "
@@ -216,7 +214,7 @@ def _compare(
     # An error that all states have shows in their sum, however few draws there are of each.
     total = np.where(happens, off, 0).sum(axis=0)
     error = np.where(happens, slack, 0).sum(axis=0)
-    error = error + _MOST_ERRORS * np.sqrt(np.where(happens, variance, 0).sum(axis=0))
+    error = error + _MOST_ERRORS * np.sqrt(variance.sum(axis=0))
     for which in np.argwhere(np.abs(total) > error)[:1]:
         mean = total[tuple(which)] / max(1, happens[(slice(None), *which)].sum())
         yield (

@@ -31,6 +31,7 @@ from jaxparl.experiment.statistics import (
     Group,
     estimate,
     group_runs,
+    kinds_of_centre,
 )
 from jaxparl.training.plan import Plan
 from jaxparl.training.runs import AnyRun, RunId
@@ -144,8 +145,8 @@ def closing_table(title: str, groups: Sequence[Group], result: StageResult) -> N
     """
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=0)
     last = {name: values[:, -1:] for name, values in result.curves.items()}
-    most = max(int(group.sound.sum()) for group in groups)
-    columns = [column for column in _columns(has_range=most > 1) if column.metric in last]
+    has_range = any(kinds_of_centre(groups))
+    columns = [column for column in _columns(has_range=has_range) if column.metric in last]
     # Nothing is cut: in 80 columns the headers are as narrow as the numbers below them.
     table.add_column("", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
@@ -262,19 +263,16 @@ def _cell(column: _Column, found: Estimate) -> str:
 
 def _statistics_legend(groups: Sequence[Group], columns: Sequence[_Column]) -> list[str]:
     """How the seeds of a group are averaged, as far as there is anything to average."""
-    most = max(int(group.sound.sum()) for group in groups)
-    if most == 1:
-        return []
-    has_range = any(column.header == "from" for column in columns)
     few, many = ["mean over seeds"], ["interquartile mean over seeds"]
-    if has_range:
+    if any(column.header == "from" for column in columns):
         few.append("from, to: the least and the greatest of them")
         many.append("from, to: its 95% interval by bootstrap")
-    if most < LEAST_RUNS_FOR_INTERVAL:
-        return ["; ".join(few)]
-    is_mixed = any(int(group.sound.sum()) < LEAST_RUNS_FOR_INTERVAL for group in groups)
-    fewer = [f"below {LEAST_RUNS_FOR_INTERVAL} seeds: {'; '.join(few)}"]
-    return ["; ".join(many), *(fewer if is_mixed else [])]
+    has_few, has_many = kinds_of_centre(groups)
+    lines = ["; ".join(many)] if has_many else []
+    if has_few:
+        below = f"below {LEAST_RUNS_FOR_INTERVAL} seeds: " if has_many else ""
+        lines.append(below + "; ".join(few))
+    return lines
 
 
 def _headline(groups: Sequence[Group], metrics: Mapping[str, np.ndarray]) -> str:

@@ -21,7 +21,12 @@ from jaxparl.environment import Environment
 from jaxparl.evaluation.rollouts import Step
 from jaxparl.experiment.metrics_table import METRICS, Metric
 from jaxparl.experiment.results import StageResult
-from jaxparl.experiment.statistics import LEAST_RUNS_FOR_INTERVAL, Group, estimate
+from jaxparl.experiment.statistics import (
+    LEAST_RUNS_FOR_INTERVAL,
+    Group,
+    estimate,
+    kinds_of_centre,
+)
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -75,7 +80,7 @@ def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) ->
     return figure
 
 
-def growth(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
+def throughput(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
     """Draws iterations/s of all runs together against their number, a colour per name.
 
     Args:
@@ -261,15 +266,16 @@ def _legend_text(group: Group) -> str:
 
 def _legend_title(groups: Sequence[Group]) -> str:
     """What the lines are, as far as any group has several runs."""
-    most = max(int(group.sound.sum()) for group in groups)
-    if most == 1:
-        return ""
     few = "thick: mean over seeds; thin: each seed"
-    if most < LEAST_RUNS_FOR_INTERVAL:
-        return few
     many = "interquartile mean over seeds, and its 95% bootstrap interval"
-    is_mixed = any(int(group.sound.sum()) < LEAST_RUNS_FOR_INTERVAL for group in groups)
-    return f"{many} (below {LEAST_RUNS_FOR_INTERVAL} seeds {few})" if is_mixed else many
+    match kinds_of_centre(groups):
+        case (True, True):
+            return f"{many} (below {LEAST_RUNS_FOR_INTERVAL} seeds {few})"
+        case (True, False):
+            return few
+        case (False, True):
+            return many
+    return ""
 
 
 def _draw_sums(axis: Axes, steps: Step, step: int) -> None:

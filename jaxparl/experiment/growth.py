@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxparl.config import Config
 from jaxparl.experiment import provenance
-from jaxparl.experiment.merge import Part, join
+from jaxparl.experiment.merge import TrainedPart, join
 from jaxparl.experiment.run_folder import RunFolder, read_config
 from jaxparl.experiment.stage import TRAINING, VALIDATION
 from jaxparl.training.runs import RunId, hyper_params_of, run_of
@@ -131,7 +131,7 @@ def reopen(path: Path) -> None:
       ValueError: its state was not kept.
     """
     kept = path / "checkpoints" / TRAINING.activity
-    if (path / f"{TRAINING.summary}.json").exists() and not (kept.exists() and any(kept.iterdir())):
+    if not kept.exists() or not any(kept.iterdir()):
         raise ValueError(
             f"the state after the last iteration is not in {kept}, so the run cannot go on (it is "
             "not kept of runs that were joined or merged); choose another --out"
@@ -151,7 +151,7 @@ def join_with_smaller(smaller: RunFolder, added: RunFolder) -> None:
       smaller: the folder of the run that has grown.
       added: the folder of the runs that it lacked, inside of it; finished. It is released.
     """
-    parts = [Part(path, read_config(path)) for path in (added.path, smaller.path)]
+    parts = [TrainedPart(path, read_config(path)) for path in (added.path, smaller.path)]
     added.close()
     joining = smaller.path / JOINING
     shutil.rmtree(joining, ignore_errors=True)

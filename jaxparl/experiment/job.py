@@ -189,11 +189,9 @@ def _growth(
             f"the run in {path} lacks iterations as well as runs; let it grow by one and then by "
             "the other"
         )
-    last = VALIDATION if options.validate else TRAINING
-    if growth.added and not (path / f"{last.summary}.json").exists():
-        raise ValueError(
-            f"the run in {path} is not finished; finish it with its own runs, then add others"
-        )
+    last = VALIDATION if growth.added and options.validate else TRAINING
+    if not (path / f"{last.summary}.json").exists():
+        raise ValueError(f"the run in {path} is not finished; finish it as it is, then let it grow")
     return growth
 
 

@@ -26,7 +26,7 @@ _OWN = ("format", "runs", "shard", "slurm_array", "options", "versions", "machin
 _MOST_NAMED = 12
 
 
-class Part(NamedTuple):
+class TrainedPart(NamedTuple):
     """One part of a sweep: where it is, and the content of its config.json."""
 
     path: Path
@@ -57,7 +57,7 @@ def merge(path: Path, out: Path | None = None) -> Path:
         return folder.path
 
 
-def join(folder: RunFolder, parts: Sequence[Part]) -> None:
+def join(folder: RunFolder, parts: Sequence[TrainedPart]) -> None:
     """Writes to an empty folder the whole that the first of the parts names as that of all.
 
     Args:
@@ -107,9 +107,9 @@ def _write_stage(
     record(folder, stage, groups, result)
 
 
-def _find_parts(path: Path) -> list[Part]:
+def _find_parts(path: Path) -> list[TrainedPart]:
     found = [
-        Part(folder, run_folder.read_config(folder))
+        TrainedPart(folder, run_folder.read_config(folder))
         for folder in path.glob("shard-*-of-*")
         if (folder / "config.json").exists()
     ]
@@ -121,11 +121,11 @@ def _find_parts(path: Path) -> list[Part]:
     return sorted(found, key=lambda part: part.config["shard"])
 
 
-def _check_same_sweep(parts: Sequence[Part]) -> None:
+def _check_same_sweep(parts: Sequence[TrainedPart]) -> None:
     """Refuses parts of different sweeps."""
     first = parts[0]
 
-    def common(part: Part) -> dict[str, Any]:
+    def common(part: TrainedPart) -> dict[str, Any]:
         shared = {name: value for name, value in part.config.items() if name not in _OWN}
         return {**shared, "shard": {"N": part.config["shard"][1]}}
 
@@ -143,7 +143,7 @@ def _check_same_sweep(parts: Sequence[Part]) -> None:
             )
 
 
-def _check_complete(path: Path, parts: Sequence[Part], last: Stage) -> None:
+def _check_complete(path: Path, parts: Sequence[TrainedPart], last: Stage) -> None:
     """Refuses a sweep of which runs are missing, and names them."""
     done = [part for part in parts if _has_finished(part, last) or _is_lost(part)]
     present = {run_of(labels) for part in done for labels in part.config["runs"]}
@@ -157,11 +157,11 @@ def _check_complete(path: Path, parts: Sequence[Part], last: Stage) -> None:
         )
 
 
-def _has_finished(part: Part, stage: Stage) -> bool:
+def _has_finished(part: TrainedPart, stage: Stage) -> bool:
     return (part.path / f"{stage.summary}.json").exists()
 
 
-def _is_lost(part: Part) -> bool:
+def _is_lost(part: TrainedPart) -> bool:
     """Whether every run of a part has diverged in training: then nothing follows."""
     if not _has_finished(part, TRAINING):
         return False
@@ -169,7 +169,7 @@ def _is_lost(part: Part) -> bool:
     return all(run["diverged"] for run in content["runs"])
 
 
-def _missing_parts(parts: Sequence[Part], done: Sequence[Part]) -> str:
+def _missing_parts(parts: Sequence[TrainedPart], done: Sequence[TrainedPart]) -> str:
     count = parts[0].config["shard"][1]
     finished = {part.config["shard"][0] for part in done}
     begun = {part.config["shard"][0] for part in parts} - finished
@@ -182,7 +182,7 @@ def _missing_parts(parts: Sequence[Part], done: Sequence[Part]) -> str:
 
 
 def _join(
-    parts: Sequence[Part], runs: Sequence[AnyRun], order: np.ndarray, stage: Stage
+    parts: Sequence[TrainedPart], runs: Sequence[AnyRun], order: np.ndarray, stage: Stage
 ) -> StageResult:
     """What the parts have found in a stage, of their runs, which are brought into an order."""
     arrays = [dict(np.load(part.path / f"{stage.metrics}.npz")) for part in parts]
@@ -207,7 +207,7 @@ def _join(
     )
 
 
-def _validation_runs(part: Part) -> list[ValidationRun]:
+def _validation_runs(part: TrainedPart) -> list[ValidationRun]:
     """The runs of a part's validation, in the order of its rows."""
     arrays = np.load(part.path / f"{VALIDATION.metrics}.npz")
     fields = [name for name in part.config["runs"][0] if name in arrays]

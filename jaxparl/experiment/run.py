@@ -131,7 +131,7 @@ def _finish(
     playback: Playback | None,
     lost: Sequence[RunId] = (),
 ) -> None:
-    """Prints and records what a stage has found; its checkpoints are no longer needed.
+    """Prints and records what a stage has found; checkpoints go, unless its state is kept.
 
     Args:
       experiment: of the stage.

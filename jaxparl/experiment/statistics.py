@@ -61,14 +61,19 @@ class Group(NamedTuple):
           >>> Group("tree 0", {}, np.arange(3), [0, 1, 2], np.array([True, False, True])).size
           '2 of 3 seeds'
         """
-        all_of_them, left = len(self.rows) + len(self.lost), int(self.sound.sum())
+        all_of_them, left = len(self.rows) + len(self.lost), self.num_sound
         noun = "seed" if all_of_them == 1 else "seeds"
         return f"{left} {noun}" if left == all_of_them else f"{left} of {all_of_them} {noun}"
 
     @property
+    def num_sound(self) -> int:
+        """How many runs have not diverged."""
+        return int(self.sound.sum())
+
+    @property
     def num_diverged(self) -> int:
         """How many runs have diverged, in this stage or before."""
-        return int((~self.sound).sum()) + len(self.lost)
+        return len(self.rows) - self.num_sound + len(self.lost)
 
     def values(self, curve: np.ndarray) -> np.ndarray:
         """A metric's values of the runs that are sound, float64, of those of all `[R, ...]`."""
@@ -123,6 +128,23 @@ def group_runs(
         gone = tuple(run.seed for run in lost if run.labels() == {**own, "seed": run.seed})
         groups.append(Group(name, dict(labels), np.array(rows), seeds, ~has_diverged[rows], gone))
     return groups
+
+
+def kinds_of_centre(groups: Sequence[Group]) -> tuple[bool, bool]:
+    """Whether there are means of few seeds among groups, and interquartile means of many.
+
+    Where every group has one run, there is neither.
+
+    Examples:
+      >>> runs = [RunId(0, seed) for seed in range(6)]
+      >>> kinds_of_centre(group_runs(runs, np.zeros(6, bool)))
+      (False, True)
+      >>> kinds_of_centre(group_runs(runs[:2], np.zeros(2, bool)))
+      (True, False)
+    """
+    sizes = [group.num_sound for group in groups]
+    is_few = max(sizes) > 1 and min(sizes) < LEAST_RUNS_FOR_INTERVAL
+    return is_few, max(sizes) >= LEAST_RUNS_FOR_INTERVAL
 
 
 def estimate(values: np.ndarray) -> Estimate:

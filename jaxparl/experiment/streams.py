@@ -37,12 +37,14 @@ class _Unbreakable:
         self._is_lost = False
 
     def write(self, text: str) -> int:
+        """Writes a text, or loses it; returns its length either way."""
         if not self._is_lost:
             with self._losing():
                 self._below.write(text)
         return len(text)
 
     def flush(self) -> None:
+        """Passes on what is in the buffer, or loses it."""
         if not self._is_lost:
             with self._losing():
                 self._below.flush()
