@@ -112,14 +112,7 @@ class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):
     num_outcomes = 2
 
     def __init__(self, settings: Settings = Settings()):
-        self.settings = settings
-
-    def __eq__(self, other: object) -> bool:
-        # Equal settings are the same rules, so equal instances of a class share compiled functions.
-        return type(other) is type(self) and self.settings == other.settings
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.settings))
+        super().__init__(settings)
 
     @property
     def num_actions(self) -> int:

@@ -5,70 +5,43 @@ order of events within a step is defined once, here (section 2.2 of the paper): 
 outcome is drawn for each of them, rewards follow from actions and outcomes, and the state moves
 on. Episodes reset automatically, as in gymnax; the time limit is gymnax' too.
 
-Where a game can be solved exactly, `exact` says how: an `ExactTable` for one agent,
-`ExactSolutions` for several.
+A game whose states are few enough is solved exactly: from `tabular_states`, which lists them, and
+`transitions`, which lists what may follow. Both are all that an author has to write for that, and
+then `resolve` need not be written, as it can draw from `transitions`.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
-from flax import struct
 from gymnax.environments import environment, spaces
-from jax.typing import ArrayLike
 
 from jaxparl.exact import EnumeratedStates as EnumeratedStates
 from jaxparl.exact import ExactSolutions as ExactSolutions
 from jaxparl.exact import ExactTable as ExactTable
+from jaxparl.exact import Tabulation as Tabulation
+from jaxparl.exact import enumeration, table_of_one, untraced
+from jaxparl.resolution import NO_TIME_LIMIT as NO_TIME_LIMIT
+from jaxparl.resolution import GameParams as GameParams
+from jaxparl.resolution import Resolution as Resolution
+from jaxparl.resolution import Transitions as Transitions
 from jaxparl.types import TabularGame
 
 TState = TypeVar("TState", bound=Any)
 TParams = TypeVar("TParams", bound="GameParams")
 
-#: The largest int32: for games that end only by their own rules.
-NO_TIME_LIMIT = 2**31 - 1
 
+class _ActionsAreOutcomes:
+    """The `num_outcomes` of a class that does not say it."""
 
-@struct.dataclass
-class GameParams(environment.EnvParams):
-    """What the params of every environment hold. All of it is traced: it may differ between runs.
-
-    Attributes:
-      max_steps_in_episode: `[]`, the time limit. It truncates an episode, and values are
-        bootstrapped through it.
-      discount: `[]`, gamma, shared by principal and agents.
-
-    Examples:
-      >>> GameParams(max_steps_in_episode=50).replace(discount=0.9)
-      GameParams(max_steps_in_episode=50, discount=0.9)
-    """
-
-    max_steps_in_episode: int = NO_TIME_LIMIT
-    discount: ArrayLike = 1.0
-
-
-@struct.dataclass
-class Resolution(Generic[TState]):
-    """What follows from one joint action and its outcomes.
-
-    Attributes:
-      state: the next state, before any reset.
-      agent_reward: `[N]`, r_i(s, a), payments not included.
-      principal_reward: `[N]`, r_p(s, o), one term per agent. The principal gets the sum.
-      terminated: `[]` bool, whether the game has ended. A time limit does not end it.
-
-    Examples:
-      >>> from jax.numpy import array
-      >>> Resolution(None, array([-0.5]), array([2.0]), terminated=array(False)).agent_reward
-      Array([-0.5], dtype=float32)
-    """
-
-    state: TState
-    agent_reward: jax.Array
-    principal_reward: jax.Array
-    terminated: jax.Array
+    def __get__(self, env: Any, _: type) -> Any:
+        if env is None:
+            return self
+        if not env.observed_actions:
+            raise NotImplementedError(f"{env.name} hides its actions: it must say num_outcomes")
+        return env.num_actions
 
 
 class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
@@ -76,14 +49,19 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
 
     A step takes actions `[N]` and returns gymnax' six values with rewards `[N]`; `info` adds
     `outcome` `[N]`, `principal_reward` `[N]` and `next_state`, the state before the automatic
-    reset. Subclasses define equality and hash by their settings: equal ones share compiled
+    reset. Environments of the same class with equal `settings` are equal, and share compiled
     functions.
 
     Attributes:
       num_agents: N.
-      num_outcomes: O.
+      num_outcomes: O; where actions are observed, A, unless it says something else.
       observed_actions: True where the principal sees the action itself. Then the outcome is the
         action, and the least payment has a closed form.
+      identifies_agents: True where the networks, which all agents share, are told each agent's
+        number. It may be False where agents are alike, or see who they are.
+      has_horizon: False where the yardstick is of a game without an end, discounted: then the time
+        limit cuts off episodes of training, and nothing else. True where the game that is meant
+        ends at the time limit; what it brings is then reported undiscounted.
       can_draw: True where `draw` shows a state.
 
     Examples:
@@ -119,9 +97,24 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     """
 
     num_agents: int
-    num_outcomes: int
+    num_outcomes: int = cast(int, _ActionsAreOutcomes())
     observed_actions: bool = False
+    identifies_agents: bool = True
+    has_horizon: bool = True
     can_draw: bool = False
+    settings: Any = None
+
+    def __init__(self, settings: Any = None):
+        if settings is not None:
+            self.settings = settings
+
+    def __eq__(self, other: object) -> bool:
+        if self.settings is None or not isinstance(other, PrincipalAgentEnvironment):
+            return self is other
+        return type(other) is type(self) and bool(self.settings == other.settings)
+
+    def __hash__(self) -> int:
+        return object.__hash__(self) if self.settings is None else hash((type(self), self.settings))
 
     @property
     def default_params(self) -> TParams:
@@ -138,8 +131,33 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         raise NotImplementedError
 
     def outcome_probs(self, state: TState, params: TParams) -> jax.Array:
-        """The outcome distributions O(s, a)(o), `[N, A, O]`; rows sum to 1."""
-        raise NotImplementedError
+        """The outcome distributions O(s, a)(o), `[N, A, O]`; rows sum to 1.
+
+        Where actions are observed they are the identity, and need not be written.
+        """
+        if not self.observed_actions:
+            raise NotImplementedError(f"{self.name} hides its actions: it must say outcome_probs")
+        identity = jax.numpy.eye(self.num_actions)
+        return jax.numpy.broadcast_to(identity, (self.num_agents, *identity.shape))
+
+    def tabular_states(self) -> TState | None:
+        """All states that decisions are made in, with a leading axis `S`; None if they are many.
+
+        They are listed once, at time 0, unless the time tells some of them apart.
+        """
+        return None
+
+    def transitions(
+        self, state: TState, action: jax.Array, outcome: jax.Array, params: TParams
+    ) -> Transitions[TState]:
+        """All that actions `[N]` and their outcomes `[N]` may lead to."""
+        raise NotImplementedError(f"{self.name} has neither transitions nor resolve")
+
+    def state_index(self, state: TState) -> jax.Array:
+        """`[]` int32, where a state is in `tabular_states`, whatever its time; -1 if nowhere."""
+        if self.exact is None:
+            raise NotImplementedError(f"the states of {self.name} are not enumerated")
+        return self.exact.state_index(state)
 
     def resolve(
         self,
@@ -149,8 +167,15 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         outcome: jax.Array,
         params: TParams,
     ) -> Resolution[TState]:
-        """What actions `[N]` and their outcomes `[N]` lead to."""
-        raise NotImplementedError
+        """What actions `[N]` and their outcomes `[N]` lead to: by default one of `transitions`."""
+        may_follow = self.transitions(state, action, outcome, params)
+        drawn = jax.random.categorical(key, jax.numpy.log(may_follow.probs))
+        return Resolution(
+            state=jax.tree.map(lambda leaf: leaf[drawn], may_follow.state),
+            agent_reward=may_follow.agent_reward,
+            principal_reward=may_follow.principal_reward,
+            terminated=may_follow.terminated[drawn],
+        )
 
     def action_space(self, params: TParams | None = None) -> spaces.Discrete:
         """The actions of one agent."""
@@ -158,49 +183,61 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         return spaces.Discrete(self.num_actions)
 
     @property
-    def exact(self) -> ExactTable[TState, TParams] | ExactSolutions[TState, TParams] | None:
-        """How the environment is solved exactly; None where it cannot be."""
-        return None
+    def exact(
+        self,
+    ) -> (
+        Tabulation[TState, TParams]
+        | ExactTable[TState, TParams]
+        | ExactSolutions[TState, TParams]
+        | None
+    ):
+        """How the environment is solved exactly; None where it cannot be.
+
+        By default it is from `tabular_states` and `transitions`, where there are any.
+        """
+        is_written = type(self).tabular_states is not PrincipalAgentEnvironment.tabular_states
+        return Tabulation(self) if is_written and enumeration(self) is not None else None
 
     def tabular(self, params: TParams) -> TabularGame:
         """The table of a game of one agent; NotImplementedError where there is none."""
-        return self.exact_table.table(params)
+        exact = self.exact
+        if isinstance(exact, ExactTable):
+            return exact.table(params)
+        if isinstance(exact, Tabulation) and self.num_agents == 1:
+            return table_of_one(exact.joint_game(params))
+        raise NotImplementedError(f"{self.name} has no exact table")
 
     @property
-    def horizon(self) -> int:
-        """T, the decisions of an episode of this table; NotImplementedError where there is none."""
-        return self.exact_table.horizon
+    def horizon(self) -> int | None:
+        """T, the decisions of an episode of this table; None where it has no end.
+
+        Raises:
+          NotImplementedError: the game has no exact table.
+        """
+        exact = self.exact
+        if isinstance(exact, ExactTable):
+            return exact.horizon
+        if not isinstance(exact, Tabulation):
+            raise NotImplementedError(f"{self.name} has no exact table")
+        if not self.has_horizon:
+            return None
+        return untraced(lambda: int(self.default_params.max_steps_in_episode))
 
     def start_probs(self, params: TParams) -> jax.Array:
         """`[S]`, how likely an episode starts in each state of the table.
 
         What the table says, or, where it says nothing, 1 where `initial_state` is.
         """
-        declared = self.exact_table.start_probs(params)
-        if declared is not None:
-            return declared
-        first = self.initial_state(jax.random.key(0), params)
-
-        def is_first(leaf: jax.Array, one: jax.Array) -> jax.Array:
-            same = leaf == jax.numpy.asarray(one, leaf.dtype)
-            return same.reshape(len(leaf), -1).all(axis=1)
-
-        same = jax.tree.map(is_first, self.exact_table.states(), first)
-        return jax.numpy.stack(jax.tree.leaves(same)).all(axis=0).astype(float)
-
-    @property
-    def exact_table(self) -> ExactTable[TState, TParams]:
-        """What `exact` is of one agent; NotImplementedError where it is not."""
-        if not isinstance(self.exact, ExactTable):
+        exact = self.exact
+        if isinstance(exact, ExactTable):
+            declared = exact.start_probs(params)
+            if declared is not None:
+                return declared
+        elif not isinstance(exact, Tabulation):
             raise NotImplementedError(f"{self.name} has no exact table")
-        return self.exact
-
-    @property
-    def exact_solutions(self) -> ExactSolutions[TState, TParams]:
-        """What `exact` is of several agents; NotImplementedError where it is not."""
-        if not isinstance(self.exact, ExactSolutions):
-            raise NotImplementedError(f"{self.name} has no exact solutions")
-        return self.exact
+        first = self.initial_state(jax.random.key(0), params)
+        place = exact.state_index(first)
+        return (jax.numpy.arange(exact.num_states) == place).astype(float)
 
     @property
     def action_labels(self) -> tuple[str, ...]:

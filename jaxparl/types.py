@@ -11,6 +11,8 @@ Every shape in this package is written with these letters:
     A  actions       of one agent
     O  outcomes      what the principal can observe, and pay for
     K  successors    the states that may follow one (state, outcome)
+    J  joint actions, an action of each agent; the last agent's varies fastest
+    Z  joint outcomes, likewise
 
 Functions are written without the leading R, E and B axes: `vmap` adds them where
 a comment names them.
@@ -114,8 +116,42 @@ class TabularGame:
 
 
 @struct.dataclass
+class JointGame:
+    """A principal-agent MDP with N agents, written out state by state.
+
+    It has those joint actions that matter: all of them, or those of given policies. Where actions
+    are observed, joint outcomes are these joint actions; otherwise they are all that there are.
+
+    Attributes:
+      action: `[S, J, N]` int, the joint actions.
+      agent_reward: `[S, J, N]`, r_i(s, a), in expectation over outcomes.
+      outcome_probs: `[S, N, A, O]`, O_i(s, a_i)(o_i), drawn independently for each agent; None
+        where actions are observed.
+      outcome: `[Z, N]` int, the joint outcomes; None where actions are observed, and Z is J.
+      principal_reward: `[S, Z]`, r_p(s, o), of all agents together.
+      successor: `[S, Z, K]` int, the states that may follow.
+      successor_probs: `[S, Z, K]`, T(s, o)(s'). What is missing from 1 in the last axis is the
+        chance that the game ends.
+      start_probs: `[S]`, where episodes start.
+      discount: `[]`, gamma, shared by principal and agents.
+    """
+
+    action: jax.Array
+    agent_reward: jax.Array
+    outcome_probs: jax.Array | None
+    outcome: jax.Array | None
+    principal_reward: jax.Array
+    successor: jax.Array
+    successor_probs: jax.Array
+    start_probs: jax.Array
+    discount: jax.Array
+
+
+@struct.dataclass
 class PlayValue:
-    """What an episode brings, undiscounted, in expectation over all its random numbers.
+    """What an episode brings, in expectation over all its random numbers.
+
+    It is undiscounted where episodes have a horizon, and discounted where they have none.
 
     Attributes:
       welfare: `[]`, the rewards of all agents, in units of reward.

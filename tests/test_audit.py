@@ -74,7 +74,7 @@ def test_what_is_paid_beyond_any_gain_leaves_nothing_to_deviate_for():
 
 
 def test_a_game_without_exact_solutions_is_evaluated_by_episodes():
-    env, env_params = make("coin_game", grid_size=3, max_steps_in_episode=5, num_agents=3)
+    env, env_params = make("coin_game", grid_size=5, max_steps_in_episode=5, num_agents=3)
     problem = Problem(CONFIG, env, env_params, CONFIG.hyper_params)
     assert evaluation.solve(problem) == ()
 

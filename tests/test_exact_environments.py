@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from environment_play import NAMES, case_of
 
-from jaxparl.environment import ExactSolutions, ExactTable
-from jaxparl.equilibrium import check_table
+from jaxparl.environment import ExactSolutions, ExactTable, Tabulation
+from jaxparl.equilibrium import JointSolutions, check_table, solutions_of
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -32,7 +32,7 @@ def is_state(state, other):
 
 
 def test_one_agent_has_a_table_and_several_have_solutions(case):
-    kind = ExactTable if case.env.num_agents == 1 else ExactSolutions
+    kind = (ExactTable if case.env.num_agents == 1 else ExactSolutions), Tabulation
     assert case.env.exact is None or isinstance(case.env.exact, kind)
 
 
@@ -54,7 +54,8 @@ def table_of(name):
 
 
 def test_an_environment_without_a_table_says_so(case):
-    if isinstance(case.env.exact, ExactTable):
+    is_tabulated = isinstance(case.env.exact, Tabulation) and case.env.num_agents == 1
+    if isinstance(case.env.exact, ExactTable) or is_tabulated:
         pytest.skip(f"{case.name} has a table")
     with pytest.raises(NotImplementedError, match=f"{case.env.name} has no exact table"):
         case.env.tabular(case.params)
@@ -64,10 +65,12 @@ def test_an_environment_without_a_table_says_so(case):
 
 def test_an_environment_without_solutions_says_so(case):
     if isinstance(case.env.exact, ExactSolutions):
-        assert case.env.exact_solutions == case.env.exact
+        assert solutions_of(case.env) == case.env.exact
+    elif isinstance(case.env.exact, Tabulation):
+        assert solutions_of(case.env) == JointSolutions(case.env.exact)
     else:
         with pytest.raises(NotImplementedError, match=f"{case.env.name} has no exact solutions"):
-            _ = case.env.exact_solutions
+            _ = solutions_of(case.env)
 
 
 def test_the_table_is_a_game_that_can_be_solved(case):

@@ -13,8 +13,7 @@ from scipy.optimize import linprog
 
 from jaxparl.config import Config
 from jaxparl.contracts import incentive_slack, minimal_contract
-from jaxparl.envs import make
-from jaxparl.evaluation.offers import follow_sets, payments_for_following, standing_offer
+from jaxparl.evaluation.offers import follow_sets, standing_offer
 from jaxparl.learning.learner import Learner, offer
 from jaxparl.learning.principal import Principal
 from jaxparl.learning.problem import Problem
@@ -132,9 +131,3 @@ def test_one_agent_is_offered_its_least_contract_to_the_bit():
     pairs = zip(*map(jax.tree.leaves, offered_and_least(states)), strict=True)
     for leaf, expected in pairs:
         np.testing.assert_array_equal(leaf[:, 0], expected)
-
-
-def test_payments_for_following_are_refused_where_actions_are_hidden():
-    env, _ = make("game_tree", depth=2)
-    with pytest.raises(ValueError, match="GameTree hides its actions"):
-        payments_for_following(env, None)  # type: ignore[arg-type]

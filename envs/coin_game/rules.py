@@ -20,8 +20,13 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 from jax.typing import ArrayLike
 
-from jaxparl.environment import PrincipalAgentEnvironment, Resolution
-from jaxparl.envs.coin_game import picture
+from jaxparl.environment import (
+    PrincipalAgentEnvironment,
+    Resolution,
+    Tabulation,
+    Transitions,
+)
+from jaxparl.envs.coin_game import listing, picture
 from jaxparl.envs.coin_game.decisions import NUM_AGENTS
 from jaxparl.envs.coin_game.exact import CoinSolutions
 from jaxparl.envs.coin_game.settings import Settings
@@ -54,20 +59,14 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
     """
 
     observed_actions = True
+    # Everybody sees the game from its own side, and nothing else tells agents apart.
+    identifies_agents = False
     can_draw: bool = True
 
     def __init__(self, settings: Settings = DEFAULT_SETTINGS):
-        self.settings = settings
+        super().__init__(settings)
         self.num_agents: int = settings.num_agents
-        self.num_outcomes: int = settings.num_actions
         self.torus: Torus = Torus(settings.grid_size)
-
-    def __eq__(self, other: object) -> bool:
-        # Equal settings are the same rules, so equal instances of a class share compiled functions.
-        return type(other) is type(self) and self.settings == other.settings
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.settings))
 
     @property
     def num_actions(self) -> int:
@@ -80,9 +79,37 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         return CoinParams(max_steps_in_episode=self.settings.max_steps_in_episode)
 
     @property
-    def exact(self) -> CoinSolutions | None:
-        """Exact solutions where there are two agents."""
-        return CoinSolutions(self.settings) if self.num_agents == NUM_AGENTS else None
+    def exact(
+        self,
+    ) -> CoinSolutions | Tabulation[CoinState, CoinParams] | None:
+        """Solutions of their own for two agents; of more, a table, if the board is small."""
+        if self.num_agents == NUM_AGENTS:
+            return CoinSolutions(self.settings)
+        exact = super().exact
+        assert exact is None or isinstance(exact, Tabulation)
+        return exact
+
+    def tabular_states(self) -> CoinState | None:
+        """All states; None if they are too many."""
+        return listing.list_states(self.settings)
+
+    def state_index(self, state: CoinState) -> jax.Array:
+        """`[]` int32, where a state is in the table."""
+        if self.num_agents == NUM_AGENTS:
+            return CoinSolutions(self.settings).state_index(state)
+        return listing.state_index(self.settings, state)
+
+    def start_probs(self, params: CoinParams) -> jax.Array:
+        """`[S]`: agents and coin on different cells."""
+        del params
+        return listing.start_probs(self.settings)
+
+    def transitions(
+        self, state: CoinState, action: jax.Array, outcome: jax.Array, params: CoinParams
+    ) -> Transitions[CoinState]:
+        """All that may follow: where the next coin is."""
+        del action
+        return listing.transitions(self.settings, state, outcome, params)
 
     def initial_state(self, key: jax.Array, params: CoinParams) -> CoinState:
         """Agents and coin on different cells and a colour, all uniformly random."""
@@ -95,12 +122,6 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
             colour=_pick(u_colour, self.num_agents),
             time=jnp.int32(0),
         )
-
-    def outcome_probs(self, state: CoinState, params: CoinParams) -> jax.Array:
-        """`[N, A, A]`, the identity: the principal sees what was done."""
-        del state, params
-        identity = jnp.eye(self.num_actions)
-        return jnp.broadcast_to(identity, (self.num_agents, *identity.shape))
 
     def resolve(
         self,

@@ -14,7 +14,10 @@ from jaxparl.equilibrium.meta_algorithm import meta_algorithm as meta_algorithm
 from jaxparl.equilibrium.meta_algorithm import (
     stationary_meta_algorithm as stationary_meta_algorithm,
 )
+from jaxparl.equilibrium.solutions import JointSolutions as JointSolutions
+from jaxparl.equilibrium.solutions import solutions_of as solutions_of
 from jaxparl.equilibrium.tabular import check_table as check_table
+from jaxparl.equilibrium.value_iteration import stationary_response as stationary_response
 from jaxparl.equilibrium.value_iteration import value_iteration as value_iteration
 from jaxparl.numbers import TIE_TOLERANCE as TIE_TOLERANCE
 from jaxparl.types import TabularGame as TabularGame
@@ -22,12 +25,15 @@ from jaxparl.types import TabularGame as TabularGame
 __all__ = [
     "TIE_TOLERANCE",
     "Equilibrium",
+    "JointSolutions",
     "MetaResult",
     "TabularGame",
     "backward_induction",
     "best_response",
     "check_table",
     "meta_algorithm",
+    "solutions_of",
     "stationary_meta_algorithm",
+    "stationary_response",
     "value_iteration",
 ]

@@ -59,7 +59,7 @@ def equilibrium_backup(state: TabularGame, future: Values) -> tuple[Values, Equi
     return now, Equilibrium(choice.action, choice.payments, now.agent, now.principal)
 
 
-def _response_backup(
+def response_backup(
     state: TabularGame, future: Values, offered: jax.Array, recommended: jax.Array
 ) -> tuple[Values, Equilibrium]:
     """What the agent does under the payments `offered` `[O]`, and what either player gets."""
@@ -182,7 +182,7 @@ def _best_response(table: TabularGame, contracts: jax.Array, recommended: jax.Ar
     table = in_one_precision(table)
 
     def step(future: Values, offered: tuple[jax.Array, ...]) -> tuple[Values, Equilibrium]:
-        return over_states(_response_backup, table, None, 0, 0)(future, *offered)
+        return over_states(response_backup, table, None, 0, 0)(future, *offered)
 
     end = values_after_the_end(table)
     return jax.lax.scan(step, end, (contracts, recommended), reverse=True)[1]

@@ -9,14 +9,20 @@ import functools
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from jaxparl.equilibrium.finite_horizon import Equilibrium, equilibrium_backup
+from jaxparl.equilibrium.finite_horizon import (
+    Equilibrium,
+    equilibrium_backup,
+    response_backup,
+)
 from jaxparl.equilibrium.tabular import (
+    Values,
     check_table,
     in_one_precision,
     over_states,
@@ -50,7 +56,7 @@ def value_iteration(
 
     Raises:
       ValueError: outside `jit`, `check_table` finds an array invalid, or the discount is 1.
-      RuntimeError: outside `jit`, the values did not settle.
+      RuntimeError: outside `jit`, the values did not settle. Inside they are NaN then.
 
     Examples:
       The game goes on until the first failure, at a discount of 0.5:
@@ -73,9 +79,92 @@ def value_iteration(
     """
     check_table(table, has_horizon=False)
     solution, is_settled = _value_iteration(table, tolerance, max_iterations)
-    if not isinstance(is_settled, Tracer) and not is_settled:
+    return _settled(solution, is_settled, max_iterations)
+
+
+def stationary_response(
+    table: TabularGame,
+    contracts: ArrayLike,
+    recommended: ArrayLike,
+    tolerance: ArrayLike | None = None,
+    max_iterations: int = MAX_BACKUPS,
+) -> Equilibrium:
+    """Returns the agent's optimum against contracts that are always the same.
+
+    Args:
+      table: the game as a table, with a discount below 1.
+      contracts: `[S, O]`, payments in units of reward.
+      recommended: `[S]` int, taken where it is as good as the best action, see `best_response`.
+      tolerance: as of `value_iteration`.
+      max_iterations: likewise.
+
+    Returns:
+      An `Equilibrium` without `T`, whose contracts are the given ones.
+
+    Raises:
+      ValueError: outside `jit`, `check_table` finds an array invalid, or the discount is 1.
+      RuntimeError: outside `jit`, the values did not settle. Inside they are NaN then.
+      AssertionError: a shape is wrong.
+
+    Examples:
+      The game goes on until the first failure. Paid 1 for a success the agent works, and expects
+      0.25 a step, 0.75 times the next one, at a discount of 0.5:
+
+      >>> import jax.numpy as jnp
+      >>> from jaxparl.equilibrium import TabularGame, stationary_response
+      >>> table = TabularGame(
+      ...     agent_reward=jnp.array([[-0.5, 0.0]]),  # work, shirk
+      ...     principal_reward=jnp.array([[2.0, 0.0]]),  # success, failure
+      ...     outcome_probs=jnp.array([[[0.75, 0.25], [0.25, 0.75]]]),
+      ...     successor=jnp.array([[[0], [0]]]),  # state 0 again
+      ...     successor_probs=jnp.array([[[1.0], [0.0]]]),  # a failure ends the game
+      ...     discount=jnp.array(0.5),
+      ... )
+      >>> response = stationary_response(table, jnp.array([[1.0, 0.0]]), jnp.array([0]))
+      >>> print(response.action, f"{response.agent_value[0]:.2f}")
+      [0] 0.40
+    """
+    check_table(table, has_horizon=False)
+    chex.assert_shape(contracts, table.principal_reward.shape)
+    chex.assert_shape(recommended, table.agent_reward.shape[:1])
+    solution, is_settled = _stationary_response(
+        table, contracts, recommended, tolerance, max_iterations
+    )
+    return _settled(solution, is_settled, max_iterations)
+
+
+def _settled(solution: Equilibrium, is_settled: jax.Array, max_iterations: int) -> Equilibrium:
+    """The solution; where it is traced, its values are NaN if they did not settle."""
+    if isinstance(is_settled, Tracer):
+        values = (
+            jnp.where(is_settled, value, jnp.nan)
+            for value in (solution.agent_value, solution.principal_value)
+        )
+        return Equilibrium(solution.action, solution.contract, *values)
+    if not is_settled:
         raise RuntimeError(f"the values did not settle within {max_iterations} backups")
     return solution
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def _stationary_response(
+    table: TabularGame,
+    contracts: jax.Array,
+    recommended: jax.Array,
+    tolerance: ArrayLike | None,
+    max_iterations: int,
+) -> tuple[Equilibrium, jax.Array]:
+    table = in_one_precision(table)
+    backup = over_states(response_backup, table, None, 0, 0)
+    start = values_after_the_end(table)
+    if tolerance is None:
+        tolerance = by_precision(start.agent.dtype, single=1e-6, double=1e-14)
+
+    def respond(values: Values) -> tuple[Values, Equilibrium]:
+        return backup(values, contracts, recommended)
+
+    end = fixed_point(lambda values: respond(values)[0], start, tolerance, max_iterations)
+    return respond(end.values)[1], end.is_settled
 
 
 @functools.partial(jax.jit, static_argnums=2)

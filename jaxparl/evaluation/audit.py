@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl.evaluation.offers import learned_offers, payments_for_following
+from jaxparl.equilibrium import solutions_of
+from jaxparl.evaluation.offers import for_following, learned_offers, payments_by_action
 from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, RunState, target_weights
@@ -37,7 +38,7 @@ class AuditExact:
 class AuditMetrics:
     """One evaluation of one run with several agents, `[]` each.
 
-    Exact expectations of an undiscounted episode in which all follow.
+    Exact expectations of an episode in which all follow, see `PlayValue`.
 
     Attributes:
       welfare: the rewards of all agents, payments not included.
@@ -99,11 +100,11 @@ class Audit:
 
 def audit(problem: Problem, offered: Offer) -> Audit:
     """Computes what offers in every state, `[S, N]`, are worth, by dynamic programming."""
-    exact, env_params = problem.env.exact_solutions, problem.env_params
-    action, paid = offered.recommendation, payments_for_following(problem.env, offered)
+    exact, env_params = solutions_of(problem.env), problem.env_params
+    action, by_action = offered.recommendation, payments_by_action(problem, offered)
     return Audit(
-        values=exact.play_values(env_params, action, paid),
-        best_responses=exact.best_responses(env_params, action, offered.contract.payments),
+        values=exact.play_values(env_params, action, for_following(by_action, action)),
+        best_responses=exact.best_responses(env_params, action, by_action),
     )
 
 
@@ -113,7 +114,7 @@ def solve(problem: Problem) -> AuditExact:
     Welfare and payments of an episode are undiscounted. What the players decide by in equilibrium
     is discounted as in the game that is learned.
     """
-    exact, env_params = problem.env.exact_solutions, problem.env_params
+    exact, env_params = solutions_of(problem.env), problem.env_params
     equilibrium = exact.equilibrium(env_params, problem.hyper_params.alpha, problem.gamma)
     return AuditExact(
         optimal_welfare=exact.optimal_welfare(env_params),

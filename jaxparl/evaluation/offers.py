@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxparl.contracts import expected_payment
 from jaxparl.environment import Environment
 from jaxparl.learning.learner import Learner, offer, standing_contracts
+from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
 from jaxparl.types import Offer, PyTree
 
@@ -79,26 +81,21 @@ def learned_offers(learner: Learner, weights: Weights) -> Offer:
     return in_every_state(learner.problem.env, partial(standing_offer, learner, weights))
 
 
-def payments_for_following(env: Environment, offered: Offer) -> jax.Array:
-    """The payments for following the recommendations, `[..., N]`, where actions are observed.
+def payments_by_action(problem: Problem, offered: Offer) -> jax.Array:
+    """What each agent is paid for each of its actions in every state, expected, `[S, N, A]`."""
+    payments = offered.contract.payments
+    env = problem.env
+    if env.observed_actions:
+        return payments
+    probs = in_every_state(env, lambda state: env.outcome_probs(state, problem.env_params))
+    return jax.vmap(jax.vmap(expected_payment))(payments, probs.astype(payments.dtype))  # N, S
 
-    Args:
-      env: whose actions are observed.
-      offered: with any leading axes; its contracts pay for actions, `[..., N, A]`.
 
-    Raises:
-      ValueError: actions are hidden. Then a payment depends on the outcome that is drawn.
+def for_following(by_action: jax.Array, recommendation: jax.Array) -> jax.Array:
+    """The payments `[..., N]` for the recommended actions, of those for each action `[..., N, A]`.
 
     Examples:
-      >>> from jaxparl.envs import make
-      >>> from jaxparl.types import Contract
-      >>> nothing = jnp.zeros(1)
-      >>> contract = Contract(jnp.array([[0.0, 0.5, 0.0]]), nothing, nothing == 0)
-      >>> offered = Offer(jnp.array([1]), contract, None, nothing, nothing)
-      >>> print(payments_for_following(make("coin_game")[0], offered))
+      >>> print(for_following(jnp.array([[0.0, 0.5, 0.0]]), jnp.array([1])))
       [0.5]
     """
-    if not env.observed_actions:
-        raise ValueError(f"{env.name} hides its actions: payments are for outcomes, not for them")
-    asked = offered.recommendation[..., None]
-    return jnp.take_along_axis(offered.contract.payments, asked, axis=-1)[..., 0]
+    return jnp.take_along_axis(by_action, recommendation[..., None], axis=-1)[..., 0]

@@ -15,7 +15,13 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxparl.equilibrium import Equilibrium, backward_induction, best_response
+from jaxparl.equilibrium import (
+    Equilibrium,
+    backward_induction,
+    best_response,
+    stationary_response,
+    value_iteration,
+)
 from jaxparl.evaluation.offers import learned_offers
 from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
@@ -71,34 +77,45 @@ class OracleMetrics:
 def solve(problem: Problem) -> OracleExact:
     """The subgame-perfect equilibrium of a game of one agent."""
     env = problem.env
-    solution = backward_induction(env.tabular(problem.env_params), env.horizon)
-    states = env.exact_table.states()
+    table = env.tabular(problem.env_params)
+    if env.horizon is None:
+        solution = value_iteration(table)
+    else:
+        solution = backward_induction(table, env.horizon)
     return OracleExact(
-        recommendation=solution.action[states.time, jnp.arange(states.time.shape[0])],
+        recommendation=at_own_time(problem, solution.action),
         principal_utility=at_start(problem, solution.principal_value),
         agent_utility=at_start(problem, solution.agent_value),
     )
 
 
 def at_start(problem: Problem, value: jax.Array) -> jax.Array:
-    """What a value `[T, S]` is where episodes start, `[]`: at the first step, in expectation."""
+    """What a value `[T, S]`, or `[S]` without a horizon, is where episodes start, `[]`."""
     start = problem.env.start_probs(problem.env_params)
-    return jnp.sum(start.astype(value.dtype) * value[0])
+    first = value if problem.env.horizon is None else value[0]
+    return jnp.sum(start.astype(first.dtype) * first)
+
+
+def at_own_time(problem: Problem, leaf: jax.Array) -> jax.Array:
+    """What an array `[T, S]`, or `[S]` without a horizon, says of each state at its time, `[S]`."""
+    if problem.env.horizon is None:
+        return leaf
+    states = problem.env.exact.states()  # type: ignore[union-attr]
+    return leaf[states.time, jnp.arange(leaf.shape[1])]
 
 
 def respond(problem: Problem, offered: Offer) -> Equilibrium:
     """The oracle agent's best response to offers `[S, 1]` that do not depend on time."""
     env = problem.env
+    table = env.tabular(problem.env_params)
+    contracts, recommended = offered.contract.payments[:, 0], offered.recommendation[:, 0]
+    if env.horizon is None:
+        return stationary_response(table, contracts, recommended)
 
     def at_every_step(leaf: jax.Array) -> jax.Array:
-        return jnp.broadcast_to(leaf, (env.horizon, *leaf.shape))
+        return jnp.broadcast_to(leaf, (env.horizon or 0, *leaf.shape))
 
-    return best_response(
-        env.tabular(problem.env_params),
-        env.horizon,
-        at_every_step(offered.contract.payments[:, 0]),
-        at_every_step(offered.recommendation[:, 0]),
-    )
+    return best_response(table, env.horizon, at_every_step(contracts), at_every_step(recommended))
 
 
 def evaluate(
@@ -107,9 +124,8 @@ def evaluate(
     """Offers the learned contracts to the oracle agent, and compares with the equilibrium."""
     offered = learned_offers(learner, target_weights(state))
     response = respond(learner.problem, offered)
-    states = learner.problem.env.exact_table.states()
     recommendation = offered.recommendation[:, 0]
-    done = response.action[states.time, jnp.arange(recommendation.shape[0])]
+    done = at_own_time(learner.problem, response.action)
     utility = at_start(learner.problem, response.principal_value)
     return OracleMetrics(
         principal_utility=utility,

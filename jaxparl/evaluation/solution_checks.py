@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxparl.environment import Environment, GameParams
+from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation.table_facts import NUM_STARTS, QUICK_TO_COMPILE, random_numbers
 from jaxparl.types import PyTree
 
@@ -25,7 +26,7 @@ _EPISODES, _MOST_ERRORS, _TOLERANCE, _LONGEST_TABLE = 1_024, 6.0, 1e-4, 2_000_00
 
 def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
     """What is wrong with the solutions of a game of several agents."""
-    size = env.exact_solutions.num_states
+    size = solutions_of(env).num_states
     if not isinstance(size, int) or size < 1:
         yield f"the num_states of its solutions must be a positive int, not {size!r}"
         return
@@ -61,11 +62,11 @@ def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
 def _values(env: Environment, env_params: GameParams) -> Iterator[str]:
     """Compares what the solutions say that a policy earns with episodes of it."""
     limit = int(env_params.max_steps_in_episode)
-    if limit * env.exact_solutions.num_states > _LONGEST_TABLE:
+    if limit * solutions_of(env).num_states > _LONGEST_TABLE:
         return
-    shape = (env.exact_solutions.num_states, env.num_agents)
+    shape = (solutions_of(env).num_states, env.num_agents)
     actions = np.random.default_rng(1).integers(env.num_actions, size=shape, dtype=np.int32)
-    said = env.exact_solutions.play_values(env_params, jnp.asarray(actions), jnp.zeros(shape))
+    said = solutions_of(env).play_values(env_params, jnp.asarray(actions), jnp.zeros(shape))
     own = np.asarray(said.utilities, float)
     numbers = np.split(random_numbers(2 * _EPISODES), 2)
     played = np.asarray(_earned(env, env_params, actions, numbers, length=limit), float)
@@ -108,7 +109,7 @@ def _episode(
 
     def step(now: tuple[PyTree, jax.Array, jax.Array], number: jax.Array):
         state, is_over, total = now
-        action = actions[env.exact_solutions.state_index(state)]
+        action = actions[solutions_of(env).state_index(state)]
         key = jax.random.fold_in(key_steps, number)
         _, state, reward, terminated, _ = env.step_env(key, state, action, env_params)
         return (state, is_over | terminated, total + jnp.where(is_over, 0, reward)), None
@@ -119,14 +120,14 @@ def _episode(
 
 
 def _index_of_start(env: Environment, env_params: GameParams, key: jax.Array) -> jax.Array:
-    return env.exact_solutions.state_index(env.initial_state(key, env_params))
+    return solutions_of(env).state_index(env.initial_state(key, env_params))
 
 
 def _forms(env: Environment, env_params: GameParams) -> Iterator[str]:
     """Compares the form of the enumerated states with that of a first state."""
-    size = env.exact_solutions.num_states
+    size = solutions_of(env).num_states
     first = jax.eval_shape(env.initial_state, jax.random.key(0), env_params)
-    states = jax.eval_shape(env.exact_solutions.states)
+    states = jax.eval_shape(solutions_of(env).states)
     if jax.tree.structure(states) != jax.tree.structure(first):
         yield "the states of its solutions have another form than the first state of an episode"
         return
@@ -151,7 +152,7 @@ def _places(
       indices, `[2, starts]`, whether these are theirs, and whether the game is on in them; and the
       outcome probabilities in first states.
     """
-    exact = env.exact_solutions
+    exact = solutions_of(env)
     states = exact.states()
     index = jax.vmap(exact.state_index)
     key_start, key_step = map(jax.random.wrap_key_data, numbers)

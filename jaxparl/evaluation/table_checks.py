@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import jax
 import numpy as np
 
-from jaxparl.environment import Environment, GameParams
+from jaxparl.environment import Environment, ExactTable, GameParams
 from jaxparl.equilibrium import check_table
 from jaxparl.evaluation.draws import Draws, unlikely
 from jaxparl.evaluation.table_facts import NUM_STARTS, Facts, find, select, shapes
@@ -25,7 +25,8 @@ _MOST_ERRORS = 6.0
 
 def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
     """What is wrong with the table of a game of one agent."""
-    exact = env.exact_table
+    exact = env.exact
+    assert isinstance(exact, ExactTable)
     for name, value in (("num_states", exact.num_states), ("horizon", exact.horizon)):
         if not isinstance(value, int) or value < 1:
             yield f"the {name} of its table must be a positive int, not {value!r}"

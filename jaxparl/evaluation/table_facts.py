@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxparl.environment import Environment, GameParams
+from jaxparl.environment import Environment, ExactTable, GameParams
 from jaxparl.types import PyTree, TabularGame
 
 # XLA-09, see docs/xla.md.
@@ -67,7 +67,7 @@ def find(env: Environment, env_params: GameParams, time: int = 0) -> Facts:
       env_params: its params.
       time: what is added to the time that states have in the table.
     """
-    size, each = env.exact_table.num_states, env.num_actions * env.num_outcomes
+    size, each = _table_of(env).num_states, env.num_actions * env.num_outcomes
     count = min(size, max(1, _MOST_DRAWS // each))
     places = np.unique(np.linspace(0, size - 1, count).astype(np.int32))
     repeats = min(_MOST_REPEATS, max(1, _MOST_DRAWS // (each * len(places))))
@@ -112,7 +112,7 @@ def _find(
     time: jax.Array,
 ) -> Facts:
     """The facts; `steps` are places, actions and outcomes of all drawn steps, in one axis."""
-    exact = env.exact_table
+    exact = _table_of(env)
     states = jax.tree_util.tree_map_with_path(
         lambda path, leaf: leaf + time if jax.tree_util.keystr(path) == ".time" else leaf,
         exact.states(),
@@ -147,7 +147,7 @@ def _find(
 
 def shapes(env: Environment, facts: Facts) -> Iterator[str]:
     """Complaints about arrays that do not have the shape that the environment asks for."""
-    size, table = env.exact_table.num_states, facts.table
+    size, table = _table_of(env).num_states, facts.table
     actions, outcomes = env.num_actions, env.num_outcomes
     successors = np.shape(table.successor)[-1:]
     expected = {
@@ -178,3 +178,8 @@ def shapes(env: Environment, facts: Facts) -> Iterator[str]:
     for leaf, first in zip(*map(jax.tree.leaves, (facts.states, facts.starts)), strict=True):
         if leaf.shape != (size, *first.shape[1:]):
             yield f"the states of its table are {leaf.shape}, not {(size, *first.shape[1:])}"
+
+
+def _table_of(env: Environment) -> ExactTable[Any, Any]:
+    assert isinstance(env.exact, ExactTable)
+    return env.exact

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxparl.environment import Environment
+from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation.offers import follow_sets, in_every_state
 from jaxparl.numbers import mean_ratio
 from jaxparl.types import PlayValue, PyTree
@@ -102,7 +103,7 @@ def evaluate(
     mixed = mixes(env, terms, own_policy)
 
     def play_out(mix: Mixes) -> PlayValue:
-        return env.exact_solutions.play_values(env_params, mix.action, mix.payment)
+        return solutions_of(env).play_values(env_params, mix.action, mix.payment)
 
     # Over M, one after the other, because the tables of a large game are large.
     values = jax.lax.map(play_out, mixed)
@@ -112,7 +113,7 @@ def evaluate(
 
     # Paid one unit for every recommendation that is followed, the payments count them.
     units = mixed.follows[0].astype(jnp.float32)
-    followed = env.exact_solutions.play_values(env_params, mixed.action[0], units)
+    followed = solutions_of(env).play_values(env_params, mixed.action[0], units)
     recommendations = jnp.asarray(env_params.max_steps_in_episode * env.num_agents, units.dtype)
 
     def if_recommended(value: jax.Array) -> jax.Array:

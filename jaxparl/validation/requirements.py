@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxparl.environment import Environment, ExactSolutions
-from jaxparl.evaluation.checks import exact_side, may_end, untraced
+from jaxparl.equilibrium import solutions_of
+from jaxparl.evaluation.checks import exact_side, may_end
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
+from jaxparl.exact import untraced
 
 
 def check_can_validate(env: Environment) -> None:
@@ -49,7 +51,7 @@ def check_kind(env: Environment) -> None:
 @functools.cache
 def _missing(env: Environment) -> str | None:
     """What the first of the things is that validation needs, and that does not work."""
-    exact, count = env.exact_solutions, env.num_agents
+    exact, count = solutions_of(env), env.num_agents
     env_params = untraced(lambda: env.default_params)
     limit = int(env_params.max_steps_in_episode)
     if limit > LONGEST_EPISODE:

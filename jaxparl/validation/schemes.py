@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from flax import struct
 from jax.typing import ArrayLike
 
-from jaxparl.evaluation.offers import learned_offers, payments_for_following
+from jaxparl.equilibrium import solutions_of
+from jaxparl.evaluation.offers import for_following, learned_offers
 from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
@@ -55,13 +56,13 @@ def freeze(learner: Learner, weights: Weights) -> FrozenPrincipal:
     offered = learned_offers(learner, weights)
     return FrozenPrincipal(
         recommendation=offered.recommendation.astype(jnp.int8),
-        payment=payments_for_following(learner.problem.env, offered),
+        payment=for_following(offered.contract.payments, offered.recommendation),
     )
 
 
 def followed_play(problem: Problem, principal: FrozenPrincipal) -> PlayValue:
     """What an episode brings in which all agents follow a principal, exactly."""
-    exact = problem.env.exact_solutions
+    exact = solutions_of(problem.env)
     return exact.play_values(problem.env_params, principal.recommendation, principal.payment)
 
 

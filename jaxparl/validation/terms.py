@@ -8,6 +8,7 @@ from flax import struct
 
 from jaxparl.config import HyperParams
 from jaxparl.environment import Environment, GameParams
+from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation import audit
 from jaxparl.learning.problem import Problem
 from jaxparl.numbers import mean_ratio
@@ -58,7 +59,7 @@ class Terms:
 def make_terms(problem: Problem, principal: FrozenPrincipal, scheme: Scheme) -> Terms:
     """Puts together what agents face under a scheme, and solves the game that results."""
     env, env_params, hyper_params = problem.env, problem.env_params, problem.hyper_params
-    exact = env.exact_solutions
+    exact = solutions_of(env)
     recommendation = principal.recommendation
     payment = jnp.asarray(scheme.contract_weight) * principal.payment + scheme.nudge
 
@@ -98,7 +99,7 @@ def recommended(env: Environment, terms: Terms, env_state: PyTree) -> jax.Array:
       [-1 -1]
     """
     is_in_force = jnp.asarray(terms.scheme.contract_weight) > 0
-    index = env.exact_solutions.state_index(env_state)
+    index = solutions_of(env).state_index(env_state)
     recommendation = terms.principal.recommendation[index].astype(jnp.int32)
     return jnp.where(is_in_force, recommendation, NO_ACTION)
 
@@ -134,6 +135,6 @@ def paid(
       [0.75 0.  ]
     """
     follows = action == recommendation
-    payment = terms.principal.payment[env.exact_solutions.state_index(env_state)]
+    payment = terms.principal.payment[solutions_of(env).state_index(env_state)]
     offered = terms.scheme.contract_weight * payment + terms.scheme.nudge
     return jnp.where(follows, offered, 0.0)

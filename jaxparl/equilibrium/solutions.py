@@ -1,0 +1,148 @@
+"""Exact solutions of an environment of several agents, from its table or by its author."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import chex
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxparl.environment import Environment, ExactSolutions, Tabulation
+from jaxparl.equilibrium import joint_rules
+from jaxparl.equilibrium.joint import play
+from jaxparl.equilibrium.joint_rules import Rule
+from jaxparl.types import PlayValue, PyTree
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+
+def solutions_of(env: Environment) -> ExactSolutions[Any, Any]:
+    """The exact solutions of an environment.
+
+    Raises:
+      NotImplementedError: it has none.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> env, env_params = make("coin_game", grid_size=2, max_steps_in_episode=4)
+      >>> print(f"{solutions_of(env).optimal_welfare(env_params):.3f}")
+      3.083
+    """
+    exact = env.exact
+    if isinstance(exact, Tabulation):
+        return JointSolutions(exact)
+    if isinstance(exact, ExactSolutions):
+        return exact
+    raise NotImplementedError(f"{env.name} has no exact solutions")
+
+
+def _compiled(method: Callable[Args, Result]) -> Callable[Args, Result]:
+    """`jax.jit` of a method whose `self` is static, with the type of the method."""
+    return jax.jit(method, static_argnums=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class JointSolutions(ExactSolutions[Any, Any]):
+    """Exact solutions of a game of N agents that is written out as a table.
+
+    Attributes:
+      tabulation: the game.
+    """
+
+    tabulation: Tabulation[Any, Any]
+
+    @property
+    def num_states(self) -> int:
+        """S."""
+        return self.tabulation.num_states
+
+    def states(self) -> PyTree:
+        """All states, with a leading axis `S`."""
+        return self.tabulation.states()
+
+    def state_index(self, env_state: PyTree) -> jax.Array:
+        """`[]` int32, the position of a state in `states`, whatever its time."""
+        index: jax.Array = self.tabulation.env.state_index(env_state)
+        return index
+
+    @_compiled
+    def optimal_welfare(self, env_params: Any) -> jax.Array:
+        """`[]`, the most that all agents together can expect in an episode, payments aside."""
+        return self._play(env_params, joint_rules.most_welfare).welfare
+
+    @_compiled
+    def selfish_play(self, env_params: Any) -> PlayValue:
+        """What an episode brings where nobody is paid; see `joint_rules.selfish`."""
+        return self._play(env_params, joint_rules.selfish)
+
+    def equilibrium(
+        self, env_params: Any, alpha: ArrayLike = 0.1, gamma: ArrayLike = 1.0
+    ) -> PlayValue:
+        """What an episode brings in the equilibrium of the paper's objective.
+
+        In each state the principal asks for the joint action with the best principal's reward less
+        `alpha` times the payments + what follows, the first on ties, at the least payments that
+        make it a best response of each agent while the others do as asked (Ivanov et al. 2024,
+        section 5.2). All decide by sums discounted by `gamma`.
+        """
+        # With the defaults as arguments: one program for all alpha and gamma.
+        return self._equilibrium(env_params, alpha, gamma)
+
+    @_compiled
+    def _equilibrium(self, env_params: Any, alpha: ArrayLike, gamma: ArrayLike) -> PlayValue:
+        rule = functools.partial(joint_rules.least_payment, alpha=jnp.asarray(alpha))
+        return self._play(env_params, rule, gamma=gamma)
+
+    @_compiled
+    def play_values(self, env_params: Any, actions: jax.Array, payments: jax.Array) -> PlayValue:
+        """What an episode brings where all play `actions` `[S, N]`, paid `payments` `[S, N]`."""
+        chex.assert_shape([actions, payments], (self.num_states, self.tabulation.env.num_agents))
+        paid = jnp.asarray(payments, float)
+        return self._play(env_params, joint_rules.given, paid, action=actions[:, None])
+
+    @_compiled
+    def best_responses(self, env_params: Any, actions: jax.Array, payments: jax.Array) -> jax.Array:
+        """`[N]`, the most each gets, paid `payments` `[S, N, A]`, while the others play `actions`.
+
+        A best response may depend on the time that is left.
+        """
+        env = self.tabulation.env
+        chex.assert_shape(actions, (self.num_states, env.num_agents))
+        chex.assert_shape(payments, (*actions.shape, env.num_actions))
+        paid = jnp.asarray(payments, float)
+
+        every = jnp.arange(env.num_actions, dtype=actions.dtype)
+
+        def most(agent: jax.Array) -> jax.Array:
+            is_agent = jnp.arange(env.num_agents) == agent
+            deviations = jnp.where(is_agent, every[None, :, None], actions[:, None])  # [S, A, N]
+            rule = functools.partial(joint_rules.respond, agent)
+            return self._play(env_params, rule, paid, action=deviations).utilities[agent]
+
+        # One after the other: the tables are large.
+        return jax.lax.map(most, jnp.arange(env.num_agents))
+
+    def _play(
+        self,
+        env_params: Any,
+        rule: Rule,
+        *tables: jax.Array,
+        action: jax.Array | None = None,
+        gamma: ArrayLike | None = None,
+    ) -> PlayValue:
+        env = self.tabulation.env
+        return play(
+            self.tabulation.joint_game(env_params, action),
+            rule,
+            *tables,
+            horizon=env_params.max_steps_in_episode if env.has_horizon else None,
+            num_actions=env.num_actions,
+            # Without an end all decide by what is reported: both are discounted as the game is.
+            gamma=gamma if env.has_horizon else None,
+        )
