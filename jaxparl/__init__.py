@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jaxparl.equilibrium import meta_algorithm as meta_algorithm
     from jaxparl.equilibrium import value_iteration as value_iteration
     from jaxparl.experiment.checkpoint import load_weights as load_weights
+    from jaxparl.trained import load as load
     from jaxparl.training import TrainResult as TrainResult
     from jaxparl.training import make_train as make_train
     from jaxparl.training import make_validate as make_validate
@@ -51,6 +52,7 @@ _HOME = {
     "TrainResult": "jaxparl.training",
     "backward_induction": "jaxparl.equilibrium",
     "best_response": "jaxparl.equilibrium",
+    "load": "jaxparl.trained",
     "load_weights": "jaxparl.experiment.checkpoint",
     "make": "jaxparl.envs",
     "make_train": "jaxparl.training",

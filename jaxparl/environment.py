@@ -13,6 +13,7 @@ then `resolve` need not be written, as it can draw from `transitions`.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import jax
@@ -63,6 +64,9 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         limit cuts off episodes of training, and nothing else. True where the game that is meant
         ends at the time limit; what it brings is then reported undiscounted.
       can_draw: True where `draw` shows a state.
+      settings_class: the class of its settings, a frozen dataclass with defaults; each is an option
+        of the command line. None where the environment is made without any.
+      presets: for the command line, by name; see `register`. None: there is one, made for it.
 
     Examples:
       An agent works or does not, and the principal sees only whether the task succeeds.
@@ -103,6 +107,8 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     has_horizon: bool = True
     can_draw: bool = False
     settings: Any = None
+    settings_class: type | None = None
+    presets: Mapping[str, Any] | None = None
 
     def __init__(self, settings: Any = None):
         if settings is not None:
