@@ -21,6 +21,7 @@ from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.envs import Game, build, find
 from jaxparl.evaluation.offers import standing_offer
+from jaxparl.exact import untraced
 from jaxparl.experiment import provenance, run_folder
 from jaxparl.experiment.checkpoint import save_weights
 from jaxparl.experiment.principals import read_principals
@@ -100,8 +101,15 @@ class TrainedPrincipal:
     @functools.cached_property
     def env_params(self) -> GameParams:
         """The params of each run's game, `[R, ...]`."""
-        each = [draw_env_params(self.env, run.game_id, own_env_params(run)) for run in self.runs]
-        return jax.tree.map(lambda *leaves: jnp.stack([*map(jnp.asarray, leaves)]), *each)
+
+        def drawn() -> GameParams:
+            each = [
+                draw_env_params(self.env, run.game_id, own_env_params(run)) for run in self.runs
+            ]
+            return jax.tree.map(lambda *leaves: jnp.stack([*map(jnp.asarray, leaves)]), *each)
+
+        # They are kept, and the first to ask may be traced.
+        return untraced(drawn)
 
     @functools.cached_property
     def problem(self) -> Problem:
@@ -115,7 +123,8 @@ class TrainedPrincipal:
         (run,) = self.runs
         own = {name: value for name, value in run.own if name in HYPER_PARAMS}
         hyper_params = dataclasses.replace(self.config.hyper_params, **own)
-        return Problem(self.config, self.env, select_run(self.env_params, 0), hyper_params)
+        env_params = untraced(lambda: select_run(self.env_params, 0))
+        return Problem(self.config, self.env, env_params, hyper_params)
 
     def offer(self, env_state: PyTree) -> Offer:
         """What the principal offers in one state.
@@ -132,7 +141,7 @@ class TrainedPrincipal:
 
     @functools.cached_property
     def _weights(self) -> Weights:
-        return jax.tree.map(jnp.asarray, select_run(self.weights, 0))
+        return untraced(lambda: jax.tree.map(jnp.asarray, select_run(self.weights, 0)))
 
     def act(self, env_state: PyTree) -> jax.Array:
         """The recommended actions in one state, `[N]`: those of agents that follow."""

@@ -96,7 +96,7 @@ def import_file(path: Path) -> ModuleType:
     # Dataclasses and type hints look for it there.
     sys.modules[name] = module
     try:
-        with explained(f"{path} cannot be imported", Path(file)):
+        with explained(f"{path.name} cannot be imported", Path(file)):
             # Not by the loader: it may take compiled code of a file that has just been changed.
             exec(compile(Path(file).read_bytes(), file, "exec"), vars(module))
     except ValueError:
