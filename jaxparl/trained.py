@@ -220,27 +220,33 @@ def load(folder: str | os.PathLike[str], *, game: str | None = None) -> TrainedP
         raise ValueError(
             f"{path} has no principals of its own: it validates those of {recorded['principal']}"
         )
+    env, config = _restored(path, recorded, game)
+    principals, has_diverged = read_principals(path, recorded, config, env)
+    runs = tuple(principals.runs)
+    return TrainedPrincipal(
+        env=env,
+        config=config,
+        runs=runs,
+        weights=principals.weights,
+        lost=tuple(run for run, is_lost in zip(runs, has_diverged, strict=True) if is_lost),
+        curves=run_folder.read_curves(path, runs),
+        recorded=recorded,
+    )
+
+
+def _restored(
+    path: Path, recorded: Mapping[str, Any], game: str | None
+) -> tuple[Environment, Config]:
+    """The game of a run, and what it learned with."""
     try:
         found = _game_of(path, recorded, game)
         settings = restore(found.entry.settings, recorded["settings"])
         config = restore(Config, recorded["config"])
-        env = build(found.name, found.entry.environment, settings)
+        return build(found.name, found.entry.environment, settings), config
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged, or of another version of its game: {error}"
         ) from error
-    principals, has_diverged = read_principals(path, recorded, config, env)
-    return TrainedPrincipal(
-        env=env,
-        config=config,
-        runs=tuple(principals.runs),
-        weights=principals.weights,
-        lost=tuple(
-            run for run, is_lost in zip(principals.runs, has_diverged, strict=True) if is_lost
-        ),
-        curves=run_folder.read_curves(path, principals.runs),
-        recorded=recorded,
-    )
 
 
 def _game_of(path: Path, recorded: Mapping[str, Any], game: str | None) -> Game:
