@@ -11,7 +11,7 @@ import jax
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
-from jaxparl.learning.learner import init, make_learner
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.training.devices import key_data
 from jaxparl.types import KEY_IMPL, PyTree
@@ -58,7 +58,7 @@ def bytes_of_run(config: Config, env: Environment) -> int:
     problem = Problem(config, env, env.default_params, HyperParams())
 
     def start(key: jax.Array) -> PyTree:
-        return key_data(init(make_learner(problem), key))
+        return key_data(make_learner(problem).init(key))
 
     shapes = jax.eval_shape(start, jax.random.key(0, impl=KEY_IMPL))
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))

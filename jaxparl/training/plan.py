@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxparl.config import Config
 from jaxparl.environment import Environment
-from jaxparl.learning.learner import init, make_learner
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
 from jaxparl.training.comparison import compile_validation, validation_runs
@@ -181,7 +181,7 @@ def _blank_weights(config: Config, env: Environment, runs: Sequence[RunId]) -> W
     """Weights of principals, `[R, ...]`, that have learned nothing."""
     learner = make_learner(Problem(config, env, env.default_params, config.hyper_params))
     key = jax.random.key(0, impl=KEY_IMPL)
-    shapes = jax.eval_shape(lambda key: target_weights(init(learner, key)), key)
+    shapes = jax.eval_shape(lambda key: target_weights(learner.init(key)), key)
     blank: Weights = jax.tree.map(
         lambda leaf: np.zeros((len(runs), *leaf.shape), leaf.dtype), shapes
     )

@@ -18,7 +18,8 @@ from jaxparl import evaluation
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation import Exact
-from jaxparl.learning import learner, lockstep, loop
+from jaxparl.learning import loop
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.types import PyTree
 from jaxparl.validation import black_boxes
@@ -65,14 +66,14 @@ def solve_context(
 def training_task(config: Config, env: Environment, context: TrainingContext) -> Task:
     """Principal and agents learn in lockstep (`learning.lockstep`)."""
     problem = Problem(config, env, context.env_params, context.hyper_params)
-    learns = learner.make_learner(problem)
+    learns = make_learner(problem)
     return Task(
-        init=partial(learner.init, learns),
+        init=learns.init,
         learn=partial(
             loop.run_segment,
             config,
-            partial(lockstep.iterate, learns),
-            partial(lockstep.move_targets, learns),
+            learns.iterate,
+            learns.move_targets,
         ),
         evaluate=partial(evaluation.evaluate, learns, context.exact),
     )

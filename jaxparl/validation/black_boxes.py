@@ -20,9 +20,10 @@ from flax import struct
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
 from jaxparl.evaluation.rollouts import Decide
-from jaxparl.learning import acting, learner, replay, updates
+from jaxparl.learning import acting, replay, updates
 from jaxparl.learning.acting import ActorState, Behaviour
 from jaxparl.learning.agent import Agent, make_agent
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch, ReplayState
 from jaxparl.learning.state import Weights, target_weights
@@ -74,7 +75,7 @@ def check_principal(config: Config, env: Environment, weights: Weights) -> None:
     problem = Problem(config, env, env.default_params, HyperParams())
 
     def fresh(key: jax.Array) -> Weights:
-        return target_weights(learner.init(learner.make_learner(problem), key))
+        return target_weights(make_learner(problem).init(key))
 
     shapes = jax.eval_shape(fresh, jax.random.key(0, impl=KEY_IMPL))
     fit = jax.tree_util.tree_flatten_with_path(shapes)[0]
