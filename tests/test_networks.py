@@ -88,7 +88,7 @@ def test_values_start_near_zero_and_differ_between_seeds():
 
 @pytest.mark.parametrize(("height", "width"), [(5, 6), (2, 3)])
 def test_the_first_layer_on_a_board_is_a_convolution_that_wraps_around(height, width):
-    board = make_network(spaces.Box(0, 1, (height, width, 3)), HIDDEN, OUTPUTS)
+    board = make_network(spaces.Box(0, 1, (height, width, 3)), HIDDEN, OUTPUTS, wraps_around=True)
     rng = np.random.default_rng(1)
     planes = np.float32(rng.normal(size=(2, height, width, 3)))
     shapes = jax.eval_shape(board.init, jax.random.key(0), planes)

@@ -31,6 +31,7 @@ def stub_learner(num_agents: int) -> Lockstep:
         num_agents=num_agents,
         num_actions=ACTIONS,
         observed_actions=False,
+        identifies_agents=False,
         get_obs=lambda env_state, env_params: env_state,
     )
     hyper_params = types.SimpleNamespace(nudge=NUDGE)
@@ -43,7 +44,7 @@ def stub_learner(num_agents: int) -> Lockstep:
     principal = Principal(
         problem=problem,
         critic=types.SimpleNamespace(q_contractual=lambda outputs, probs, payment: outputs),
-        network=types.SimpleNamespace(apply=lambda params, observation: observation[2]),
+        network=types.SimpleNamespace(apply=lambda params, observation, bits: observation[2]),
         optimizer=None,  # type: ignore[arg-type]
     )
     agent = types.SimpleNamespace(q_values=q_values)

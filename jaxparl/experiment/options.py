@@ -15,6 +15,7 @@ from jaxparl.config import Config
 from jaxparl.environment import GameParams
 from jaxparl.experiment.metrics_table import RECORDED
 from jaxparl.experiment.slurm import Part, part_of_task
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.training.runs import HYPER_PARAMS, RunId, grid, hyper_params_of, shard
 
 # What tells runs apart, beside their own values.
@@ -93,6 +94,7 @@ class Job:
       config: how they learn.
       env_params: the numbers among the params of the game, as far as they are not its defaults.
       known_params: the names of all of them.
+      components: what of the learner is made elsewhere.
     """
 
     environment: str
@@ -102,6 +104,7 @@ class Job:
     config: Config
     env_params: Mapping[str, float] = dataclasses.field(default_factory=dict)
     known_params: tuple[str, ...] = ()
+    components: Components = STANDARD
 
 
 def all_runs(job: Job) -> list[RunId]:

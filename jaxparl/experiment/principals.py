@@ -51,7 +51,7 @@ def load_principals(job: Job, env: Environment) -> Principals | None:
     if differences:
         raise ValueError(f"the principals in {path} are of another game: {'; '.join(differences)}")
     weights = load_weights(path / "checkpoints" / "final")
-    black_boxes.check_principal(job.config, env, select_run(weights, 0))
+    black_boxes.check_principal(job.config, env, select_run(weights, 0), job.components)
     principals = Principals([run_of(labels) for labels in recorded["runs"]], weights)
     for name, value in job.env_params.items():
         for run in principals.runs:

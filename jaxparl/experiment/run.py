@@ -7,13 +7,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from jaxparl.config import Config
 from jaxparl.environment import Environment
 from jaxparl.evaluation.rollouts import all_follow
 from jaxparl.experiment import console
 from jaxparl.experiment.checkpoint import discard, load_weights, save_weights
 from jaxparl.experiment.growth import join_with_smaller
 from jaxparl.experiment.job import Experiment
+from jaxparl.experiment.options import Job
 from jaxparl.experiment.principals import Principals, sound_principals
 from jaxparl.experiment.recording import Playback, record
 from jaxparl.experiment.results import StageResult, diverged
@@ -74,7 +74,8 @@ def _train(experiment: Experiment) -> Principals:
     if folder.has_summary(TRAINING.summary):
         principals = Principals(runs, load_weights(final))
         return sound_principals(principals, diverged(folder.read_curves(runs)))
-    compiled = compile_training(config, env, runs, experiment.lanes())
+    components = experiment.job.components
+    compiled = compile_training(config, env, runs, experiment.lanes(), components=components)
 
     def all_weights(runs: Run, _: np.ndarray) -> Weights:
         return target_weights(runs.state)
@@ -95,7 +96,7 @@ def _validate(experiment: Experiment, principals: Principals) -> None:
     schemes = len(validation_runs(principals.runs[:1]))
     lanes = experiment.lanes(rows_per_run=schemes)
     runs, weights, lost = principals
-    compiled = compile_validation(job.config, env, runs, weights, lanes=lanes)
+    compiled = compile_validation(job.config, env, runs, weights, lanes, components=job.components)
 
     def first_sound(runs: Run, has_diverged: np.ndarray) -> Run | None:
         number = int(np.argmin(has_diverged))
@@ -103,7 +104,7 @@ def _validate(experiment: Experiment, principals: Principals) -> None:
         return fetch_run(compiled.layout, runs, number) if is_shown else None
 
     result, shown = _run(experiment, VALIDATION, compiled, first_sound)
-    playback = _black_boxes(job.config, env, shown) if shown else None
+    playback = _black_boxes(job, env, shown) if shown else None
     _finish(experiment, VALIDATION, result, playback, lost)
 
 
@@ -150,15 +151,16 @@ def _finish(
 
 def _all_follow(experiment: Experiment, principals: Principals) -> Playback:
     """An episode of a game in which all agents follow the first of these principals."""
-    env, config, first = experiment.env, experiment.job.config, principals.runs[:1]
-    hyper_params = hyper_params_of(config.hyper_params, first)
+    env, job, first = experiment.env, experiment.job, principals.runs[:1]
+    hyper_params = hyper_params_of(job.config.hyper_params, first)
     own, hyper_params = select_run((env_params_of(first), hyper_params), 0)
-    problem = Problem(config, env, draw_env_params(env, first[0].game_id, own), hyper_params)
+    env_params = draw_env_params(env, first[0].game_id, own)
+    problem = Problem(job.config, env, env_params, hyper_params, job.components)
     weights = select_run(principals.weights, 0)
     return Playback(problem, all_follow(make_learner(problem), weights))
 
 
-def _black_boxes(config: Config, env: Environment, run: Run) -> Playback:
+def _black_boxes(job: Job, env: Environment, run: Run) -> Playback:
     """An episode in which black-box agents play what they have learned in one run."""
-    agents = black_boxes.make_black_boxes(config, env, run.context)
+    agents = black_boxes.make_black_boxes(job.config, env, run.context, job.components)
     return Playback(agents.problem, black_boxes.decide(agents, run.state.agent.target_params))

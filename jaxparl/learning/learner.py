@@ -47,5 +47,6 @@ class Learner(Protocol):
 
 
 def make_learner(problem: Problem) -> Learner:
-    """Builds what learns a problem."""
-    return make_lockstep(problem)
+    """Builds what learns a problem: what was handed in, or else `lockstep`."""
+    make = problem.components.make_learner or make_lockstep
+    return make(problem)

@@ -25,6 +25,7 @@ from jax.typing import ArrayLike
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation.checks import check_finite, check_game
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.numbers import in_32_bits
 from jaxparl.training.devices import DeviceLayout, assign_runs, fetch, rows_of
 from jaxparl.training.programs import RUNS_ONCE, IntervalProgram, compile_interval
@@ -225,7 +226,12 @@ def _start(
 
 @in_32_bits
 def compile_training(
-    config: Config, env: Environment, runs: Sequence[RunId], lanes: int | None = None
+    config: Config,
+    env: Environment,
+    runs: Sequence[RunId],
+    lanes: int | None = None,
+    *,
+    components: Components = STANDARD,
 ) -> CompiledRuns:
     """Compiles the training of `runs`, and computes nothing yet.
 
@@ -234,6 +240,7 @@ def compile_training(
       env: the game; each run draws its params by the number of its game.
       runs: which runs.
       lanes: see `assign_runs`.
+      components: what of the learner is made elsewhere.
 
     Raises:
       ValueError: a run's own hyper-parameter is out of its range, or a game is wrong, see
@@ -260,7 +267,7 @@ def compile_training(
     rows = np.array([place[setting] for setting in settings])
     return compile_runs(
         config,
-        partial(training_task, config, env),
+        partial(training_task, config, env, components=components),
         Contexts(prepare, exact, arguments, rows),
         runs=runs,
         keys=(_TRAINING_ROOT, numbers),
