@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from jaxparl.equilibrium import meta_algorithm as meta_algorithm
     from jaxparl.equilibrium import value_iteration as value_iteration
     from jaxparl.experiment.checkpoint import load_weights as load_weights
+    from jaxparl.experiment.run import run_job as run_job
+    from jaxparl.learning.components import Components as Components
     from jaxparl.training import TrainResult as TrainResult
     from jaxparl.training import make_train as make_train
     from jaxparl.training import make_validate as make_validate
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 # Where each public name is defined.
 _HOME = {
+    "Components": "jaxparl.learning.components",
     "Config": "jaxparl.config",
     "Contract": "jaxparl.types",
     "GameParams": "jaxparl.environment",
@@ -59,6 +62,7 @@ _HOME = {
     "minimal_contract": "jaxparl.contracts",
     "observed_action_contract": "jaxparl.contracts",
     "register": "jaxparl.envs",
+    "run_job": "jaxparl.experiment.run",
     "value_iteration": "jaxparl.equilibrium",
 }
 

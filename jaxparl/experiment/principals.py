@@ -50,6 +50,9 @@ def load_principals(job: Job, env: Environment) -> Principals | None:
     differences = provenance.differences(asked, found)
     if differences:
         raise ValueError(f"the principals in {path} are of another game: {'; '.join(differences)}")
+    made = provenance.differences(job.components.names(), recorded.get("components"), "components")
+    if made:
+        raise ValueError(f"the principals in {path} had other components: {'; '.join(made)}")
     weights = load_weights(path / "checkpoints" / "final")
     black_boxes.check_principal(job.config, env, select_run(weights, 0), job.components)
     principals = Principals([run_of(labels) for labels in recorded["runs"]], weights)

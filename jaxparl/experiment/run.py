@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +14,7 @@ from jaxparl.evaluation.rollouts import all_follow
 from jaxparl.experiment import console
 from jaxparl.experiment.checkpoint import discard, load_weights, save_weights
 from jaxparl.experiment.growth import join_with_smaller
-from jaxparl.experiment.job import Experiment
+from jaxparl.experiment.job import Experiment, prepare
 from jaxparl.experiment.options import Job
 from jaxparl.experiment.principals import Principals, sound_principals
 from jaxparl.experiment.recording import Playback, record
@@ -22,6 +24,7 @@ from jaxparl.experiment.statistics import group_runs
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
+from jaxparl.numbers import in_32_bits
 from jaxparl.training.comparison import compile_validation, validation_runs
 from jaxparl.training.devices import fetch, fetch_run
 from jaxparl.training.runs import RunId, env_params_of, hyper_params_of
@@ -29,6 +32,48 @@ from jaxparl.training.sweep import CompiledRuns, Run, compile_training, draw_env
 from jaxparl.validation import black_boxes
 
 _Kept = TypeVar("_Kept")
+
+
+@in_32_bits
+def run_job(job: Job, env: Environment) -> Path:
+    """Runs a job from Python as the command line does it, but with any components.
+
+    With `RunOptions(resume="auto")` it goes on where an earlier process was stopped.
+
+    Args:
+      job: what is asked for. Its components are recorded by name; a run is only resumed with the
+        same ones.
+      env: the game, of the settings that the job has.
+
+    Returns:
+      The folder of the results, see `run_folder`.
+
+    Raises:
+      ValueError: what it asks for is impossible, or the folder was made with other settings or
+        components. Nothing was computed or written.
+      OSError: results cannot be written, or not be read.
+      StoppedError: a signal came.
+      FloatingPointError: every run has diverged.
+
+    Examples:
+      >>> import tempfile
+      >>> import optax
+      >>> from jaxparl import Components, Config, make
+      >>> from jaxparl.experiment.options import Job, RunOptions
+      >>> env, _ = make("game_tree", depth=2)
+      >>> config = Config(iterations=2, target_interval=1, evaluation_interval=1, hidden_sizes=(8,))
+      >>> components = Components(make_optimizer=optax.adamw)
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     options = RunOptions(games="0:1", out=Path(folder) / "run")
+      ...     job = Job("game_tree", "tree", env.settings, options, config, components=components)
+      ...     path = run_job(job, env)  # doctest: +ELLIPSIS
+      ...     print(sorted(file.name for file in path.glob("*.json")))
+      game_tree...
+      ['config.json', 'summary.json']
+    """
+    with contextlib.closing(prepare(job, env)) as experiment:
+        run(experiment)
+    return experiment.path
 
 
 def run(experiment: Experiment) -> None:

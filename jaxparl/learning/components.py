@@ -21,8 +21,8 @@ class Components:
     """Functions that make parts of a learner; None where jaxparl makes them.
 
     They are handed to `make_train`, `compile_training`, `plan`, `make_validate`,
-    `compile_validation` or, in a `Job`, to a recorded run. They are called while programs are
-    traced, and equal ones share compiled programs: they must be pure functions, and hashable.
+    `compile_validation` or, in a `Job`, to `run_job`. They are called while a program is traced,
+    and must be pure functions.
 
     Attributes:
       make_network: `(observation_space, hidden_sizes, num_outputs) -> module`, of the agents, of
@@ -74,7 +74,7 @@ class Components:
 
         Examples:
           >>> Components(make_optimizer=optax.adamw).names()
-          {'make_optimizer': 'optax._src.alias.adamw'}
+          {'optimizer': 'optax._src.alias.adamw'}
           >>> Components(make_optimizer=lambda schedule: optax.sgd(schedule)).names()
           Traceback (most recent call last):
           ...
@@ -84,7 +84,7 @@ class Components:
         for name, value in given.items():
             if "<lambda>" in _name(value):
                 raise ValueError(f"a recorded run needs components with names; give {name} a def")
-        return {name: _name(value) for name, value in given.items()} or None
+        return {name.removeprefix("make_"): _name(value) for name, value in given.items()} or None
 
 
 def _name(given: Any) -> str:

@@ -107,8 +107,8 @@ class Network(nn.Module):
             # scale 1 learn half as fast, because the same step changes a smaller share of a row.
             rows = nn.initializers.normal(1.0 / math.sqrt(space.n))
             return nn.Embed(space.n, width, embedding_init=rows)(observation)
-        rank = len(_box_shape(space))
-        x = jnp.asarray(observation, float)
+        assert isinstance(space, spaces.Box)
+        rank, x = len(space.shape), jnp.asarray(observation, float)
         if rank == _BOARD_RANK:
             patches = _patches(x, wraps_around=self.wraps_around)
             x = nn.relu(_Dense(_CHANNELS, kernel_init=nn.initializers.he_normal())(patches))
@@ -145,26 +145,20 @@ def _parts(space: spaces.Dict | spaces.Tuple) -> list[tuple[Any, spaces.Space]]:
     return list(space.spaces.items() if is_named else enumerate(space.spaces))
 
 
-def _box_shape(space: spaces.Space) -> tuple[int, ...]:
-    """The shape of a `Box`.
+def _check_known(space: spaces.Space) -> None:
+    """Checks that there is a network for a space.
 
     Raises:
-      ValueError: it is another kind of space.
+      ValueError: there is none.
     """
-    if not isinstance(space, spaces.Box):
-        raise ValueError(
-            f"there is no network for observations in {space!r}; the environment can bring one by "
-            "make_network, or hand in Components(make_network=...)"
-        )
-    return tuple(space.shape or ())
-
-
-def _check_known(space: spaces.Space) -> None:
-    if isinstance(space, spaces.Dict | spaces.Tuple):
+    if isinstance(space, spaces.Dict | spaces.Tuple) and space.num_spaces > 0:
         for _, part in _parts(space):
             _check_known(part)
-    elif not isinstance(space, spaces.Discrete):
-        _box_shape(space)
+    elif not isinstance(space, spaces.Discrete | spaces.Box):
+        raise ValueError(
+            f"there is no network for observations in {space!r}; the environment can bring one by "
+            "its method make_network, or hand one in by Components(make_network=...)"
+        )
 
 
 def make_network(
