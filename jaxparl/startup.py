@@ -13,6 +13,8 @@ from pathlib import Path
 
 import jax
 
+from jaxparl.run_options import parse_distributed as parse_distributed
+
 # Programs that compile faster than this, in seconds, are compiled again rather than read.
 _LEAST_SECONDS_TO_CACHE = 0.1
 # From glibc's malloc.h.
@@ -78,30 +80,6 @@ def option(arguments: Sequence[str], name: str) -> str | None:
         if argument.startswith(f"{name}="):
             return argument.removeprefix(f"{name}=")
     return None
-
-
-def parse_distributed(text: str) -> tuple[str, int, int] | None:
-    """The address, this process's index and their number from --distributed; None for `auto`.
-
-    Raises:
-      ValueError: the text is neither `auto` nor HOST:PORT,I/N.
-
-    Examples:
-      >>> parse_distributed("10.0.0.1:9911,0/2")
-      ('10.0.0.1:9911', 0, 2)
-    """
-    if text == "auto":
-        return None
-    address, _, numbers = text.partition(",")
-    index, _, count = numbers.partition("/")
-    host, _, port = address.rpartition(":")
-    is_valid = host and all(number.isdecimal() for number in (port, index, count))
-    if not is_valid or int(index) >= int(count):
-        raise ValueError(
-            "distributed must be auto or HOST:PORT,I/N with 0 <= I < N, HOST:PORT being where "
-            f"the first process listens, not {text!r}"
-        )
-    return address, int(index), int(count)
 
 
 def cores() -> int:

@@ -273,4 +273,7 @@ def test_train_py_runs_from_the_root():
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == "error: unknown environment 'go_fish'; there is: game_tree, coin_game\n"
+    assert done.stderr == (
+        "error: unknown environment 'go_fish'; there is: game_tree, coin_game; a game of your own "
+        "is named by its class, package.module:Class or ./file.py:Class\n"
+    )

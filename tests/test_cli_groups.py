@@ -116,7 +116,7 @@ def test_a_folder_of_which_every_principal_has_diverged_is_refused(half_diverged
     arrays["agent_loss"][:, -1] = np.inf
     np.savez(half_diverged / "metrics.npz", **arrays)
     place = ("--principal", str(half_diverged), "--out", str(tmp_path / "again"))
-    assert "there is no principal to validate" in fails(capsys, "train", *SMALL_COIN_GAME, *place)
+    assert "there is no principal left" in fails(capsys, "train", *SMALL_COIN_GAME, *place)
     assert not (tmp_path / "again").exists()
 
 

@@ -17,7 +17,7 @@ ENVS = ROOT / "envs"
 RULES = configparser.ConfigParser()
 RULES.read(ROOT / "setup.cfg")
 # The vocabulary, which every room may import.
-VOCABULARY = {"types", "numbers", "config", "exact", "environment"}
+VOCABULARY = {"types", "numbers", "config", "run_options", "exact", "environment"}
 
 
 @pytest.fixture
