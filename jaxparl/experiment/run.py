@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxparl.environment import Environment
@@ -201,7 +203,8 @@ def _all_follow(experiment: Experiment, principals: Principals) -> Playback:
     own, hyper_params = select_run((env_params_of(first), hyper_params), 0)
     env_params = draw_env_params(env, first[0].game_id, own)
     problem = Problem(job.config, env, env_params, hyper_params, job.components)
-    weights = select_run(principals.weights, 0)
+    # As a program would see them: those of any learner may be indexed by what is traced.
+    weights = jax.tree.map(jnp.asarray, select_run(principals.weights, 0))
     return Playback(problem, all_follow(make_learner(problem), weights))
 
 

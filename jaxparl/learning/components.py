@@ -50,10 +50,10 @@ class Components:
       >>> state = jax.eval_shape(train, jax.random.key(0)).state
       >>> type(state.principal.optimizer_state[1]).__name__  # of the decay of weights
       'EmptyState'
-      >>> Components(make_optimizer=optax.sgd(0.1))
+      >>> Components(make_optimizer=optax.sgd(0.1))  # doctest: +ELLIPSIS
       Traceback (most recent call last):
       ...
-      TypeError: make_optimizer must be a function, not a GradientTransformationExtraArgs
+      TypeError: make_optimizer must be a function, not a GradientTransformation...
     """
 
     make_network: Callable[[spaces.Space, tuple[int, ...], int], nn.Module] | None = None

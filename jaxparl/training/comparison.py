@@ -81,8 +81,7 @@ def compile_validation(
       components: of the training; black boxes have the same networks and optimisers.
 
     Raises:
-      ValueError: the game cannot be validated, or the weights are of another game; see
-        `validation.black_boxes`.
+      ValueError: the game cannot be validated, or the weights are of another one.
     """
     check_can_validate(env)
     check_games(env, runs)
