@@ -45,6 +45,7 @@ class Params(GameParams):
     """
 
     max_steps_in_episode: int = 4
+    discount: float = 0.9
     price: float = 1.0
     growth: float = 0.7
 
@@ -68,11 +69,12 @@ class Pond(PrincipalAgentEnvironment[State, Params]):
         self, state: State, action: jax.Array, outcome: jax.Array, params: Params
     ) -> Transitions[State]:
         caught = action * (state.fish >= jnp.arange(1, 3))  # the first one gets the last fish
+        worth = params.price * caught
         left = state.fish - caught.sum()
         born = jnp.minimum(left + jnp.where(left > 0, jnp.array([0, 1]), 0), self.settings.most)
         return Transitions(
-            agent_reward=params.price * caught,
-            principal_reward=jnp.zeros(2),
+            agent_reward=worth,
+            principal_reward=worth,  # it cares for both
             state=State(born.astype(jnp.int32), jnp.full(2, state.time + 1)),
             probs=jnp.array([1 - params.growth, params.growth]),
             terminated=jnp.zeros(2, bool),

@@ -197,6 +197,13 @@ def test_a_setting_that_is_called_as_an_option_is_refused(name):
         register_tree(settings=settings_with(name))
 
 
+def test_a_setting_of_a_type_that_is_not_known_is_refused():
+    settings = settings_with("size")
+    settings.__annotations__["size"] = "Literal['x']"
+    with pytest.raises(ValueError, match=r"the settings of my_tree: a type is not known: NameErr"):
+        register_tree(settings=settings)
+
+
 @pytest.mark.parametrize(
     ("environment", "complaint"),
     [

@@ -226,6 +226,8 @@ def _check_settings(name: str, settings: Any) -> None:
     dataclass_params = getattr(settings, "__dataclass_params__", None)
     if not inspect.isclass(settings) or dataclass_params is None or not dataclass_params.frozen:
         raise TypeError(f"the settings of {name} must be a frozen dataclass")
+    with explained(f"the settings of {name}: a type is not known", settings):
+        typing.get_type_hints(settings)
     for field in dataclasses.fields(typing.cast(Any, settings)):
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise TypeError(f"the setting {field.name!r} of {name} has no default")

@@ -19,22 +19,22 @@ from jaxparl.cli.defaults import defaults_of_earlier, defaults_of_preset
 from jaxparl.cli.games import all_games, params_of
 from jaxparl.config import Config
 from jaxparl.environment import GameParams
-from jaxparl.envs import Entry, Game, names
+from jaxparl.envs import Game, names
 from jaxparl.experiment.options import Job, RunOptions, check_env_param
 from jaxparl.experiment.rerun import read_earlier
 
 HELP_FLAGS = ("-h", "--help")
 # tyro joins lines, except for those that begin with a space.
 _OVERVIEW = """\
-Trains a principal and its agents in lockstep on a game, and compares what they
- have learned with the exact equilibrium. Curves, a summary and a figure go to a
- folder under runs/.
+Trains a principal and its agents in lockstep on a game, beside its exact
+ equilibrium. Curves, a summary and a figure go to a folder under runs/.
 
 Examples, where `python train.py` is the same as `jaxparl train`:
   jaxparl train game_tree                    a first look at the paper's trees
   jaxparl train game_tree --preset figure3   as in Figure 3
-  jaxparl train --help                       all games and their presets
-  jaxparl train game_tree --help             all options of a game
+  jaxparl train --help                       all games
+  jaxparl train game_tree --help             presets and options of a game
+  jaxparl train ./my_game.py:MyGame          a game of your own
 """
 
 
@@ -47,7 +47,7 @@ class Train:
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="ENV",
-            help="a game; ENV --help shows all of its options",
+            help="a game, or the class of one, FILE.py:CLASS; ENV --help has its presets and options",
             help_behavior_hint="",
         ),
     ] = ()
@@ -162,6 +162,7 @@ def _second_pass(command: str, game: Game, defaults: Job, arguments: Sequence[st
     name, entry, _ = game
     default_params, usual = params_of(game, defaults.settings)
     params = _params_class(default_params, usual)
+    presets = {preset: described.summary for preset, described in entry.presets.items()}
     shape = dataclasses.make_dataclass(
         "Options",
         [
@@ -176,7 +177,7 @@ def _second_pass(command: str, game: Game, defaults: Job, arguments: Sequence[st
     parsed, unknown = tyro.cli(
         shape,
         prog=f"jaxparl {command} {name}",
-        description=f"{_capitalised(entry.summary)}. Presets:\n{_preset_lines(entry)}",
+        description=f"{_capitalised(entry.summary)}. Presets:\n{_aligned(presets, '    ')}",
         args=arguments,
         default=shape(
             defaults.options, defaults.settings, params(**defaults.env_params), defaults.config
@@ -213,35 +214,30 @@ def _params_class(defaults: GameParams, numbers: Mapping[str, float]) -> type:
 
 
 def _show_games(command: str) -> NoReturn:
-    """Prints the games and their presets, and exits."""
-    lines = [f"{_capitalised(COMMANDS[command][1])}. Games and their presets:"]
-    for name, entry in all_games():
-        lines += [_fill(f"  {name}: {entry.summary}", indent=4), _preset_lines(entry)]
+    """Prints the games, and exits."""
+    about = f"{_capitalised(COMMANDS[command][1])}. GAME --help has all options:"
+    games = {name: entry.summary for name, entry in all_games()}
     tyro.cli(
         COMMANDS[command][0],
         prog=f"jaxparl {command}",
-        description="\n".join(lines),
+        description=f"{about}\n{_aligned(games, '  ')}",
         args=["--help"],
     )
     raise AssertionError("tyro exits after help")
 
 
-def _preset_lines(entry: Entry) -> str:
-    width = 4 + max(map(len, entry.presets)) + 2
+def _aligned(described: Mapping[str, str], indent: str) -> str:
+    """A line for each name, with what is said of it; in 80 columns."""
+    width = len(indent) + max(map(len, described)) + 2
     lines = [
-        _fill(f"    {name}".ljust(width) + preset.summary, indent=width)
-        for name, preset in entry.presets.items()
+        textwrap.fill(f"{indent}{name}".ljust(width) + text, 80, subsequent_indent=" " * width)
+        for name, text in described.items()
     ]
     return "\n".join(lines)
 
 
 def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _fill(text: str, *, indent: int) -> str:
-    """The same in lines of 80 columns, all but the first one indented."""
-    return textwrap.fill(text, 80, subsequent_indent=" " * indent)
 
 
 def _describe_unknown(unknown: Sequence[str], game: str, parsed: Any) -> str:
