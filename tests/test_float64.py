@@ -236,7 +236,7 @@ def learns_or_says_that_it_cannot() -> Iterator[None]:
     if jax.__version_info__ >= (0, 8):
         yield
     else:
-        with pytest.raises(ValueError, match="unset JAX_ENABLE_X64, or upgrade to jax 0.8"):
+        with pytest.raises(ValueError, match=r"unset JAX_ENABLE_X64, or upgrade to jax 0\.8"):
             yield
 
 

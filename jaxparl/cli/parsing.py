@@ -219,6 +219,7 @@ def _second_pass(command: str, defaults: Job, arguments: Sequence[str]) -> Job:
         config=(tyro.conf.OmitArgPrefixes,),
         return_unknown_args=True,
     )
+    _check_principal(parsed.run, arguments)
     if unknown:
         raise ValueError(_describe_unknown(unknown, name, parsed))
     return Job(
@@ -232,6 +233,19 @@ def _second_pass(command: str, defaults: Job, arguments: Sequence[str]) -> Job:
         },
         known_params=tuple(usual),
     )
+
+
+def _check_principal(options: RunOptions, arguments: Sequence[str]) -> None:
+    """Refuses to choose runs, where those of an earlier folder are validated.
+
+    Raises:
+      ValueError: the arguments say which games, seeds or swept values.
+    """
+    for name in ("--games", "--seeds", "--sweep"):
+        if options.principal and _without_option(arguments, name)[0]:
+            raise ValueError(
+                f"--principal validates every run that is in {options.principal}; leave out {name}"
+            )
 
 
 def _params_class(defaults: GameParams) -> type:
