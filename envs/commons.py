@@ -120,7 +120,6 @@ class Commons(PrincipalAgentEnvironment[CommonsState, CommonsParams]):
       [1.5 1.5 0.3] 11
     """
 
-    num_actions = 2
     num_outcomes: int = 2
     has_horizon: bool = False
     can_draw: bool = True
@@ -129,6 +128,11 @@ class Commons(PrincipalAgentEnvironment[CommonsState, CommonsParams]):
         super().__init__(settings)
         self.num_agents: int = settings.num_agents
         self.observed_actions: bool = not settings.hidden
+
+    @property
+    def num_actions(self) -> int:
+        """Two: 0 spares the stock, 1 takes much."""
+        return 2
 
     @property
     def default_params(self) -> CommonsParams:

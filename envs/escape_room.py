@@ -98,20 +98,23 @@ class EscapeRoom(PrincipalAgentEnvironment[RoomState, RoomParams]):
     Examples:
       >>> env = EscapeRoom(Settings())
       >>> _, state = env.reset(jax.random.key(0))
-      >>> _, _, reward, terminated, *_ = env.step(
-      ...     jax.random.key(0), state, jnp.array([LEVER, DOOR])
-      ... )
+      >>> action = jnp.array([LEVER, DOOR])
+      >>> _, _, reward, terminated, *_ = env.step(jax.random.key(0), state, action)
       >>> reward.tolist(), bool(terminated)
       ([-1.0, 10.0], True)
     """
 
-    num_actions = 3
     observed_actions: bool = True
     can_draw: bool = True
 
     def __init__(self, settings: Settings = Settings()):
         super().__init__(settings)
         self.num_agents: int = settings.num_agents
+
+    @property
+    def num_actions(self) -> int:
+        """Three places to go to: 0 the lever, 1 the start, 2 the door."""
+        return 3
 
     @property
     def default_params(self) -> RoomParams:
@@ -143,7 +146,8 @@ class EscapeRoom(PrincipalAgentEnvironment[RoomState, RoomParams]):
         is_open = jnp.sum(outcome == LEVER) >= self.settings.num_pullers
         leaves = is_open & (outcome == DOOR)
         moves = outcome != state.place
-        reward = jnp.where(leaves, params.exit_reward, -params.move_cost * moves).astype(float)
+        stays = jnp.where(moves, -jnp.asarray(params.move_cost), 0.0)
+        reward = jnp.where(leaves, params.exit_reward, stays).astype(float)
         return Transitions(
             agent_reward=reward,
             principal_reward=reward,

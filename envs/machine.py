@@ -1,10 +1,10 @@
 """A machine and its operator: one agent, hidden effort, no horizon.
 
-An owner, the principal, earns by what a machine produces. An operator, the agent, services it, which
-is an effort that the owner does not see. All that it sees is whether the machine runs, and whether
-it has been serviced, which may fail. A machine that is not serviced wears out and breaks down more
-and more often. So the owner pays when it finds the machine serviced: how much effort that is worth
-depends on how worn the machine is.
+An owner, the principal, earns by what a machine produces. An operator, the agent, services it. The
+owner does not see that effort, only whether the machine runs and whether it has been serviced,
+which may fail. A machine that is not serviced wears out and breaks down more and more often. So the
+owner pays when it finds the machine serviced. How much effort is worth paying for depends on how
+worn the machine is.
 """
 
 from __future__ import annotations
@@ -103,13 +103,17 @@ class Machine(PrincipalAgentEnvironment[MachineState, MachineParams]):
     """
 
     num_agents = 1
-    num_actions = 3
     num_outcomes = 3
     has_horizon: bool = False
     can_draw: bool = True
 
     def __init__(self, settings: Settings = Settings()):
         super().__init__(settings)
+
+    @property
+    def num_actions(self) -> int:
+        """Three efforts: 0 none, 1 half, 2 full."""
+        return 3
 
     @property
     def default_params(self) -> MachineParams:
@@ -129,7 +133,8 @@ class Machine(PrincipalAgentEnvironment[MachineState, MachineParams]):
     def outcome_probs(self, state: MachineState, params: MachineParams) -> jax.Array:
         """`[1, A, O]`: wear makes breakdowns likely, and effort the service of what runs."""
         age = state.wear / (self.settings.num_conditions - 1)
-        breaks = params.breakdown_new + (params.breakdown_worn - params.breakdown_new) * age
+        new, worn = jnp.asarray(params.breakdown_new), jnp.asarray(params.breakdown_worn)
+        breaks = new + (worn - new) * age
         serviced = params.service * self._effort(jnp.arange(self.num_actions))
         by_action = [
             jnp.broadcast_to(breaks, serviced.shape),
@@ -145,8 +150,8 @@ class Machine(PrincipalAgentEnvironment[MachineState, MachineParams]):
         change = jnp.where(outcome[0] == SERVICED, -1, 1)
         wear = jnp.clip(state.wear + change, 0, self.settings.num_conditions - 1)
         return Transitions(
-            agent_reward=-params.effort_cost * self._effort(action) ** 2,
-            principal_reward=params.output_value * (outcome != BREAKS_DOWN),
+            agent_reward=-jnp.asarray(params.effort_cost) * self._effort(action) ** 2,
+            principal_reward=jnp.where(outcome == BREAKS_DOWN, 0.0, params.output_value),
             state=MachineState(wear=wear[None], time=(state.time + 1)[None]),
             probs=jnp.ones(1),
             terminated=jnp.zeros(1, bool),

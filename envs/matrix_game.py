@@ -57,10 +57,10 @@ class Settings:
       ValueError: the time limit is out of range, or the game is unknown.
 
     Examples:
-      >>> Settings(payoffs="matching_pennies")
+      >>> Settings(payoffs="tag")
       Traceback (most recent call last):
       ...
-      ValueError: payoffs must be one of prisoners_dilemma, stag_hunt, chicken, not 'matching_pennies'
+      ValueError: payoffs must be one of prisoners_dilemma, stag_hunt, chicken, not 'tag'
     """
 
     payoffs: Payoffs = "prisoners_dilemma"
@@ -124,13 +124,17 @@ class MatrixGame(PrincipalAgentEnvironment[MatrixState, MatrixParams]):
     """
 
     num_agents = 2
-    num_actions = 2
     observed_actions: bool = True
     has_horizon: bool = False
     can_draw: bool = True
 
     def __init__(self, settings: Settings = Settings()):
         super().__init__(settings)
+
+    @property
+    def num_actions(self) -> int:
+        """Two: 0 cooperates, 1 defects."""
+        return 2
 
     @property
     def default_params(self) -> MatrixParams:
