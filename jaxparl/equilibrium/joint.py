@@ -21,9 +21,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxparl.equilibrium.joint_rules import JointState, Rule
-from jaxparl.equilibrium.value_iteration import MAX_BACKUPS, fixed_point
+from jaxparl.equilibrium.value_iteration import discounted_fixed_point, fixed_point
 from jaxparl.exact import chances
-from jaxparl.numbers import by_precision
 from jaxparl.types import JointGame, PlayValue
 
 # Positions on the axis D, which has length 1 where both are the same.
@@ -88,17 +87,20 @@ def play(
     def step_back(later: jax.Array) -> jax.Array:
         return back(game, later, *tables)
 
-    return _at_start(game, _repeat(step_back, zeros, horizon)[:, REPORTED])
+    return _at_start(game, _repeat(step_back, zeros, horizon, reported)[:, REPORTED])
 
 
 def _repeat(
-    step_back: Callable[[jax.Array], jax.Array], end: jax.Array, horizon: ArrayLike | None
+    step_back: Callable[[jax.Array], jax.Array],
+    end: jax.Array,
+    horizon: ArrayLike | None,
+    discount: jax.Array,
 ) -> jax.Array:
     """What all states bring `[S, D, X]` at the first of so many steps, or without an end."""
     if horizon is not None:
-        return jax.lax.fori_loop(0, jnp.asarray(horizon), lambda _, later: step_back(later), end)
-    tolerance = by_precision(end.dtype, single=1e-6, double=1e-14)
-    found = fixed_point(step_back, end, tolerance, MAX_BACKUPS)
+        # Values that one more step does not change are those of any longer horizon, too.
+        return fixed_point(step_back, end, tolerance=0.0, max_iterations=horizon).values
+    found = discounted_fixed_point(step_back, end, discount)
     return jnp.where(found.is_settled, found.values, jnp.nan)
 
 

@@ -156,14 +156,11 @@ def _stationary_response(
 ) -> tuple[Equilibrium, jax.Array]:
     table = in_one_precision(table)
     backup = over_states(response_backup, table, None, 0, 0)
-    start = values_after_the_end(table)
-    if tolerance is None:
-        tolerance = by_precision(start.agent.dtype, single=1e-6, double=1e-14)
 
     def respond(values: Values) -> tuple[Values, Equilibrium]:
         return backup(values, contracts, recommended)
 
-    end = fixed_point(lambda values: respond(values)[0], start, tolerance, max_iterations)
+    end = _settle(lambda values: respond(values)[0], table, tolerance, max_iterations)
     return respond(end.values)[1], end.is_settled
 
 
@@ -173,11 +170,23 @@ def _value_iteration(
 ) -> tuple[Equilibrium, jax.Array]:
     table = in_one_precision(table)
     backup = over_states(equilibrium_backup, table, None)
+    end = _settle(lambda values: backup(values)[0], table, tolerance, max_iterations)
+    return backup(end.values)[1], end.is_settled
+
+
+def _settle(
+    backup: Callable[[Values], Values],
+    table: TabularGame,
+    tolerance: ArrayLike | None,
+    max_iterations: int,
+) -> FixedPoint[Values]:
+    """Repeats a backup until the values settle: to a tolerance, or as far as numbers resolve."""
     start = values_after_the_end(table)
+    if tolerance is None and max_iterations == MAX_BACKUPS:
+        return discounted_fixed_point(backup, start, table.discount)
     if tolerance is None:
         tolerance = by_precision(start.agent.dtype, single=1e-6, double=1e-14)
-    end = fixed_point(lambda values: backup(values)[0], start, tolerance, max_iterations)
-    return backup(end.values)[1], end.is_settled
+    return fixed_point(backup, start, tolerance, max_iterations)
 
 
 @struct.dataclass
@@ -195,8 +204,28 @@ class FixedPoint(Generic[Tree]):
     count: jax.Array
 
 
+def discounted_fixed_point(
+    operator: Callable[[Tree], Tree], start: Tree, discount: jax.Array
+) -> FixedPoint[Tree]:
+    """The fixed point of an operator whose errors shrink by `discount` `[]` each time.
+
+    A small change does not yet mean a small error, which may be 1 / (1 - discount) times as large.
+    So it is repeated until the first error is below the resolution of its numbers, and then until
+    nothing changes by more than a few roundings.
+    """
+    dtype = discount.dtype
+    least = jnp.log(jnp.finfo(dtype).eps) / jnp.log(jnp.clip(discount, 1e-3, 1 - 1e-4))
+    tolerance = by_precision(dtype, single=1e-6, double=1e-14)
+    return fixed_point(operator, start, tolerance, MAX_BACKUPS, least=least)
+
+
 def fixed_point(
-    operator: Callable[[Tree], Tree], start: Tree, tolerance: ArrayLike, max_iterations: int
+    operator: Callable[[Tree], Tree],
+    start: Tree,
+    tolerance: ArrayLike,
+    max_iterations: ArrayLike,
+    *,
+    least: ArrayLike = 0,
 ) -> FixedPoint[Tree]:
     """Repeats `operator` until no value changes by more than `tolerance`.
 
@@ -205,7 +234,8 @@ def fixed_point(
       start: the first values.
       tolerance: in units of the values; relative to the largest of them where that exceeds 1,
         because floating-point numbers resolve no more.
-      max_iterations: static.
+      max_iterations: `[]`.
+      least: how many iterations there are at least.
 
     Returns:
       The last values, and whether they settled.
@@ -218,7 +248,7 @@ def fixed_point(
         return FixedPoint(after, is_settled, now.count + 1)
 
     def is_unfinished(now: FixedPoint[Tree]) -> jax.Array:
-        return ~now.is_settled & (now.count < max_iterations)
+        return (~now.is_settled | (now.count < least)) & (now.count < max_iterations)
 
     state = FixedPoint(start, jnp.bool_(False), jnp.int32(0))
     return jax.lax.while_loop(is_unfinished, iterate, state)
