@@ -4,7 +4,7 @@ A new one is a file or a folder here and a registration below: the command line,
 tests and the benchmarks find it in `REGISTRY`. Those of others need neither: see `register`.
 """
 
-from jaxparl.envs import coin_game, game_tree
+from jaxparl.envs import coin_game, commons, escape_room, game_tree, machine, matrix_game
 from jaxparl.envs.registry import GROUP as GROUP
 from jaxparl.envs.registry import REGISTRY as REGISTRY
 from jaxparl.envs.registry import Entry as Entry
@@ -46,4 +46,36 @@ register(
     coin_game.PRESETS,
     label="game",
     summary="the Coin Game, several agents, observed actions (Figures 2 and 4)",
+)
+register(
+    "machine",
+    machine.Machine,
+    machine.Settings,
+    machine.PRESETS,
+    label="game",
+    summary="a machine and its operator, one agent, hidden effort, no horizon",
+)
+register(
+    "escape_room",
+    escape_room.EscapeRoom,
+    escape_room.Settings,
+    escape_room.PRESETS,
+    label="game",
+    summary="some must hold a lever so that another may leave, observed actions",
+)
+register(
+    "matrix_game",
+    matrix_game.MatrixGame,
+    matrix_game.Settings,
+    matrix_game.PRESETS,
+    label="game",
+    summary="repeated prisoner's dilemma, stag hunt or chicken, observed actions",
+)
+register(
+    "commons",
+    commons.Commons,
+    commons.Settings,
+    commons.PRESETS,
+    label="game",
+    summary="a stock that regrows, 2 to 10 agents, observed or hidden actions",
 )

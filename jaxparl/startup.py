@@ -33,7 +33,8 @@ def start(arguments: Sequence[str]) -> None:
 
     Raises:
       ValueError: --distributed is neither `auto` nor HOST:PORT,I/N, or `auto` finds no launcher; or
-        JAX is set to use devices that this machine does not have, or to compile nothing.
+        JAX is set to use devices that this machine does not have, or to compile nothing, or to
+        copy nothing to them.
       RuntimeError: the other processes cannot be reached.
     """
     # What a game and a seed mean does not depend on how JAX is set: `types.KEY_IMPL` fixes how a
@@ -48,6 +49,9 @@ def start(arguments: Sequence[str]) -> None:
     present = jax.config.values
     if present["jax_disable_jit"]:
         raise ValueError("JAX_DISABLE_JIT is set, and training is compiled; unset it")
+    guard = str(present["jax_transfer_guard"])
+    if guard.startswith("disallow"):
+        raise ValueError(f"JAX_TRANSFER_GUARD is {guard}, and training copies to devices; unset it")
     if present["jax_enable_x64"]:
         # Only exact solvers gain from float64, and they are used from Python.
         print("warning: jaxparl learns in float32; JAX_ENABLE_X64 is ignored", file=sys.stderr)

@@ -28,6 +28,7 @@ from jaxparl.experiment.principals import read_principals
 from jaxparl.experiment.rerun import door_of, restore
 from jaxparl.experiment.results import StageResult
 from jaxparl.experiment.run_folder import RunFolder, atomic
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
@@ -50,6 +51,7 @@ class TrainedPrincipal:
       lost: those of the runs that have diverged, whose weights are worth nothing.
       curves: every metric of every evaluation, `[R, evaluations]`.
       recorded: the content of config.json.
+      components: what of their learner was made elsewhere.
     """
 
     env: Environment
@@ -59,6 +61,7 @@ class TrainedPrincipal:
     lost: tuple[RunId, ...]
     curves: Mapping[str, np.ndarray]
     recorded: Mapping[str, Any]
+    components: Components = STANDARD
 
     def run(self, number: int | None = None, **labels: float) -> TrainedPrincipal:
         """The same of one run, which then makes offers.
@@ -124,7 +127,7 @@ class TrainedPrincipal:
         own = {name: value for name, value in run.own if name in HYPER_PARAMS}
         hyper_params = dataclasses.replace(self.config.hyper_params, **own)
         env_params = untraced(lambda: select_run(self.env_params, 0))
-        return Problem(self.config, self.env, env_params, hyper_params)
+        return Problem(self.config, self.env, env_params, hyper_params, self.components)
 
     def offer(self, env_state: PyTree) -> Offer:
         """What the principal offers in one state.
@@ -136,8 +139,9 @@ class TrainedPrincipal:
         Raises:
           ValueError: there are several runs.
         """
-        config, env, env_params, hyper_params = self.problem
-        return _offer(config, env, (env_params, hyper_params, self._weights), env_state)
+        config, env, env_params, hyper_params, components = self.problem
+        learned = (env_params, hyper_params, self._weights)
+        return _offer(config, env, components, learned, env_state)
 
     @functools.cached_property
     def _weights(self) -> Weights:
@@ -167,26 +171,29 @@ class TrainedPrincipal:
             save_weights(written.path / "checkpoints" / "final", self.weights)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _offer(
     config: Config,
     env: Environment,
+    components: Components,
     learned: tuple[GameParams, HyperParams, Weights],
     env_state: PyTree,
 ) -> Offer:
     env_params, hyper_params, weights = learned
-    return standing_offer(
-        make_learner(Problem(config, env, env_params, hyper_params)), weights, env_state
-    )
+    problem = Problem(config, env, env_params, hyper_params, components)
+    return standing_offer(make_learner(problem), weights, env_state)
 
 
-def load(folder: str | os.PathLike[str], *, game: str | None = None) -> TrainedPrincipal:
+def load(
+    folder: str | os.PathLike[str], *, game: str | None = None, components: Components = STANDARD
+) -> TrainedPrincipal:
     """Reads the principals that a finished run has trained, as an object.
 
     Args:
       folder: of the run; of a sweep that was trained in parts, the merged one, or that of a part.
       game: where its game is now, as on the command line (`path/my_game.py:MyGame`); by default
         where it was.
+      components: what of their learner was made elsewhere, as it was handed to their training.
 
     Raises:
       OSError: there is no run, or it is not finished, or it is damaged.
@@ -220,8 +227,11 @@ def load(folder: str | os.PathLike[str], *, game: str | None = None) -> TrainedP
         raise ValueError(
             f"{path} has no principals of its own: it validates those of {recorded['principal']}"
         )
+    made = provenance.differences(components.names(), recorded.get("components"), "components")
+    if made:
+        raise ValueError(f"the principals in {path} had other components: {'; '.join(made)}")
     env, config = _restored(path, recorded, game)
-    principals, has_diverged = read_principals(path, recorded, config, env)
+    principals, has_diverged = read_principals(path, recorded, config, env, components=components)
     runs = tuple(principals.runs)
     return TrainedPrincipal(
         env=env,
@@ -231,6 +241,7 @@ def load(folder: str | os.PathLike[str], *, game: str | None = None) -> TrainedP
         lost=tuple(run for run, is_lost in zip(runs, has_diverged, strict=True) if is_lost),
         curves=run_folder.read_curves(path, runs),
         recorded=recorded,
+        components=components,
     )
 
 

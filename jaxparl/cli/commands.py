@@ -76,7 +76,7 @@ def _plan(arguments: Sequence[str]) -> None:
         job = parsing.parse(arguments, "plan")
         console.first_process_only()
         env = environment_of(job)
-        part = own_part(job.options)
+        part = own_part(job.options, is_written=False)
         runs = own_runs(all_runs(job), part)
         if job.options.principal:
             raise ValueError("plan reads no --principal; --validate says what validation needs")

@@ -47,7 +47,7 @@ class Train:
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="ENV",
-            help="a game, or a class, FILE.py:CLASS; ENV --help has its presets and options",
+            help="a game, or FILE.py:CLASS; ENV --help has its presets and options",
             help_behavior_hint="",
         ),
     ] = ()
@@ -185,6 +185,7 @@ def _second_pass(command: str, game: Game, defaults: Job, arguments: Sequence[st
         config=(tyro.conf.OmitArgPrefixes,),
         return_unknown_args=True,
     )
+    _check_principal(parsed.run, arguments)
     if unknown:
         raise ValueError(_describe_unknown(unknown, name, parsed))
     return dataclasses.replace(
@@ -197,6 +198,19 @@ def _second_pass(command: str, game: Game, defaults: Job, arguments: Sequence[st
         },
         known_params=tuple(usual),
     )
+
+
+def _check_principal(options: RunOptions, arguments: Sequence[str]) -> None:
+    """Refuses to choose runs, where those of an earlier folder are validated.
+
+    Raises:
+      ValueError: the arguments say which games, seeds or swept values.
+    """
+    for name in ("--games", "--seeds", "--sweep"):
+        if options.principal and _without_option(arguments, name)[0]:
+            raise ValueError(
+                f"--principal validates every run that is in {options.principal}; leave out {name}"
+            )
 
 
 def _params_class(defaults: GameParams, numbers: Mapping[str, float]) -> type:

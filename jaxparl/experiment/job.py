@@ -100,7 +100,7 @@ def prepare(job: Job, env: Environment) -> Experiment:
     base = options.out or _folder_under_runs(job, recorded, runs)
     path = base / shard_name(part.index, part.count) if part else base
     if saved is None:
-        check_room(path, job.config, env, len(runs))
+        check_room(path, job.config, env, len(runs), job.components)
     folder = RunFolder(path, options.resume != "never")
     experiment = Experiment(job, env, runs, saved, folder, largest, is_part=part is not None)
     try:
@@ -240,6 +240,7 @@ def _recorded(job: Job, every: Sequence[RunId], part: Part | None, *, lanes: int
         "label": job.label,
         "settings": dataclasses.asdict(job.settings),
         "config": dataclasses.asdict(job.config),
+        "components": job.components.names(),
         "of_runs": [run.labels() for run in every],
         "principal": str(principal) if principal else None,
         "shard": [part.index, part.count] if part else None,

@@ -13,6 +13,7 @@ from jaxparl.config import Config
 from jaxparl.environment import GameParams
 from jaxparl.experiment.metrics_table import RECORDED
 from jaxparl.experiment.slurm import Part, part_of_task
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.run_options import RunOptions as RunOptions
 from jaxparl.training.runs import HYPER_PARAMS, RunId, grid, hyper_params_of, shard
 
@@ -34,6 +35,7 @@ class Job:
       config: how they learn.
       env_params: the numbers among the params of the game, as far as they are not its defaults.
       known_params: the names of all of them.
+      components: what of the learner is made elsewhere.
       source: where the code of the game is, if it does not come with jaxparl: the `door` by which
         it is found, its `file`, and the `sha256` of that.
     """
@@ -45,6 +47,7 @@ class Job:
     config: Config
     env_params: Mapping[str, float] = dataclasses.field(default_factory=dict)
     known_params: tuple[str, ...] = ()
+    components: Components = STANDARD
     source: Mapping[str, str] | None = None
 
     @property
@@ -149,14 +152,18 @@ def own_runs(runs: list[RunId], part: Part | None) -> list[RunId]:
     return shard(runs, part.index, part.count)
 
 
-def own_part(options: RunOptions) -> Part | None:
+def own_part(options: RunOptions, *, is_written: bool = True) -> Part | None:
     """Which part of the runs is this process's: --shard, or that of its task in a Slurm array.
+
+    Args:
+      options: those of the command line.
+      is_written: whether the part is trained and written, or only planned.
 
     Raises:
       ValueError: --shard is invalid, or the array does not say which part this is.
     """
     if options.shard is None:
-        return part_of_task(options.out)
+        return part_of_task(options.out, is_written=is_written)
     return None if options.shard == "none" else parse_part(options.shard)
 
 
@@ -196,6 +203,17 @@ def parse_range(name: str, text: str) -> range:
     return range(int(first), int(last))
 
 
+def _number(name: str, value: str) -> float:
+    """One of the values that are swept."""
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(
+            f"--sweep {name}: {value!r} is not a number; give numbers separated by commas, without "
+            f"spaces, as in {name}=0.0,0.5"
+        ) from None
+
+
 def parse_sweep(text: str, known_params: Sequence[str] = ()) -> tuple[str, list[float]]:
     """The name and the values that `NAME=VALUE,VALUE` means.
 
@@ -217,12 +235,7 @@ def parse_sweep(text: str, known_params: Sequence[str] = ()) -> tuple[str, list[
         raise ValueError(
             f"--sweep must be NAME=VALUE,VALUE with a NAME of {', '.join(known)}; not {text!r}"
         )
-    try:
-        found = [float(value) for value in values.split(",")]
-    except ValueError:
-        raise ValueError(
-            f"--sweep {name}: {values!r} are not numbers with commas between"
-        ) from None
+    found = [_number(name, value) for value in values.split(",")]
     with np.errstate(over="ignore"):
         rounded = {np.float32(value) for value in found}
     if len(rounded) < len(found):

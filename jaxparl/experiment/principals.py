@@ -15,6 +15,7 @@ from jaxparl.experiment import console, provenance, run_folder
 from jaxparl.experiment.checkpoint import load_weights
 from jaxparl.experiment.options import Job
 from jaxparl.experiment.results import diverged
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.state import Weights
 from jaxparl.training.runs import RunId, describe, run_of
 from jaxparl.training.sweep import select_run
@@ -53,9 +54,14 @@ def load_principals(job: Job, env: Environment) -> Principals | None:
     differences = provenance.differences(asked, found)
     if differences:
         raise ValueError(f"the principals in {path} are of another game: {'; '.join(differences)}")
+    made = provenance.differences(job.components.names(), recorded.get("components"), "components")
+    if made:
+        raise ValueError(f"the principals in {path} had other components: {'; '.join(made)}")
     for change in provenance.changed_source(job.source, recorded.get("source")):
         console.warn(f"the principals in {path} may be of another game: {change}")
-    principals, has_diverged = read_principals(path, recorded, job.config, env)
+    principals, has_diverged = read_principals(
+        path, recorded, job.config, env, components=job.components
+    )
     for name, value in job.env_params.items():
         for run in principals.runs:
             if dict(run.own).get(name) != value:
@@ -70,7 +76,12 @@ def load_principals(job: Job, env: Environment) -> Principals | None:
 
 
 def read_principals(
-    path: Path, recorded: Mapping[str, Any], config: Config, env: Environment
+    path: Path,
+    recorded: Mapping[str, Any],
+    config: Config,
+    env: Environment,
+    *,
+    components: Components = STANDARD,
 ) -> tuple[Principals, np.ndarray]:
     """All principals of a run, and which of them have diverged, `[R]` bool, but not all have.
 
@@ -79,6 +90,7 @@ def read_principals(
       recorded: the content of its config.json.
       config: what they are taken to have learned with.
       env: the game.
+      components: what of the learner is made elsewhere.
 
     Raises:
       OSError: the run is not finished, or damaged.
@@ -87,7 +99,7 @@ def read_principals(
     runs = [run_of(labels) for labels in recorded["runs"]]
     has_diverged = diverged(run_folder.read_curves(path, runs))
     weights = load_weights(path / "checkpoints" / "final")
-    black_boxes.check_principal(config, env, select_run(weights, 0))
+    black_boxes.check_principal(config, env, select_run(weights, 0), components)
     if has_diverged.all():
         raise ValueError(f"every run in {path} has diverged; there is no principal left")
     return Principals(runs, weights), has_diverged

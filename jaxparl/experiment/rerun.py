@@ -67,6 +67,9 @@ def read_earlier(path: Path) -> Earlier:
     )
     remedy = "give its options by hand, or run it with that version"
     provenance.check_format(recorded, path, "rerun", remedy=remedy)
+    if recorded.get("components"):
+        names = ", ".join(recorded["components"].values())
+        raise ValueError(f"{path} was run from Python with {names}, and is run again from there")
     if recorded.get("extended_after"):
         console.warn(
             f"the run in {folder} went on when its schedules had ended; this one has the schedules "
