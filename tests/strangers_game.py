@@ -81,7 +81,7 @@ class Pond(PrincipalAgentEnvironment[State, Params]):
         )
 
     def get_obs(self, state: State, params: Params | None = None, key: object = None) -> jax.Array:
-        return jnp.array([0, self.settings.most + 1]) + state.fish
+        return jnp.full(2, state.fish)
 
     def observation_space(self, params: Params | None = None) -> spaces.Discrete:
-        return spaces.Discrete(2 * (self.settings.most + 1))
+        return spaces.Discrete(self.settings.most + 1)
