@@ -276,6 +276,6 @@ def test_train_py_runs_from_the_root():
     )
     assert done.returncode == 2
     assert done.stderr == (
-        f"error: unknown environment 'go_fish'; there is: {', '.join(REGISTRY)}; a game of your own "
-        "is named by its class, package.module:Class or ./file.py:Class\n"
+        f"error: unknown environment 'go_fish'; there is: {', '.join(REGISTRY)}; a game of your "
+        "own is named by its class, package.module:Class or ./file.py:Class\n"
     )
