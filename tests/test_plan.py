@@ -45,7 +45,7 @@ TREE = (
 )
 
 
-def compiled(config, env, runs, lanes):
+def compiled(config, env, runs, lanes, components):
     """Programs of equally many runs are the same, whichever runs they are."""
     if env == BOARD_ENV:
         # Of more iterations and in other lanes, and a run is just as large.
@@ -54,9 +54,9 @@ def compiled(config, env, runs, lanes):
     return compiled_trees(TREE_RUNS[: len(runs)])
 
 
-def compiled_validation(*arguments):
+def compiled_validation(*arguments, components):
     with unoptimised():
-        return compile_validation(*arguments)
+        return compile_validation(*arguments, components=components)
 
 
 @pytest.fixture(autouse=True)
