@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from jaxparl.experiment.checkpoint import load_weights as load_weights
     from jaxparl.experiment.run import run_job as run_job
     from jaxparl.learning.components import Components as Components
+    from jaxparl.trained import load as load
     from jaxparl.training import TrainResult as TrainResult
     from jaxparl.training import make_train as make_train
     from jaxparl.training import make_validate as make_validate
@@ -57,6 +58,7 @@ _HOME = {
     "Transitions": "jaxparl.environment",
     "backward_induction": "jaxparl.equilibrium",
     "best_response": "jaxparl.equilibrium",
+    "load": "jaxparl.trained",
     "load_weights": "jaxparl.experiment.checkpoint",
     "make": "jaxparl.envs",
     "make_train": "jaxparl.training",

@@ -13,6 +13,7 @@ then `resolve` need not be written, as it can draw from `transitions`.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import flax.linen as nn
@@ -66,6 +67,9 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
       wraps_around: True where observed boards `[H, W, C]` have no edges, as on a torus; False where
         there are walls around them. The networks are made for it.
       can_draw: True where `draw` shows a state.
+      settings_class: the class of its settings, a frozen dataclass with defaults; each is an option
+        of the command line. None where the environment is made without any.
+      presets: for the command line, by name; see `register`. None: there is one, made for it.
 
     Examples:
       An agent works or does not, and the principal sees only whether the task succeeds.
@@ -107,6 +111,8 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     wraps_around: bool = False
     can_draw: bool = False
     settings: Any = None
+    settings_class: type | None = None
+    presets: Mapping[str, Any] | None = None
 
     def __init__(self, settings: Any = None):
         if settings is not None:
@@ -187,15 +193,10 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         return spaces.Discrete(self.num_actions)
 
     @property
-    def exact(
-        self,
-    ) -> (
-        Tabulation[TState, TParams]
-        | ExactTable[TState, TParams]
-        | ExactSolutions[TState, TParams]
-        | None
-    ):
+    def exact(self) -> EnumeratedStates[TState] | None:
         """How the environment is solved exactly; None where it cannot be.
+
+        It is a `Tabulation`, an `ExactTable` of one agent, or `ExactSolutions` of several.
 
         By default it is from `tabular_states` and `transitions`, where there are any.
         """

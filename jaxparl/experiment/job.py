@@ -127,12 +127,13 @@ def _begin(
     """
     job, folder, runs = experiment.job, experiment.folder, experiment.runs
     array = {"slurm_array": part.array._asdict()} if part and part.array else {}
-    remarks = {"options": recorded_options(job), "extended_after": [], **array}
+    source = {"source": job.source} if job.source else {}
+    remarks = {"options": recorded_options(job), "extended_after": [], **array, **source}
     growth = _growth(experiment, recorded, part)
     if growth is None:
         return experiment, folder.write_config(recorded, runs, **remarks) or []
     found = run_folder.read_config(folder.path)
-    changes = provenance.changed_origin(provenance.origin(), found)
+    changes = provenance.changed_origin({**provenance.origin(), **source}, found)
     if growth.past_iterations is not None:
         is_told = job.options.resume == "extend"
         check_longer(job.config, runs, growth.past_iterations, is_told=is_told)
@@ -277,7 +278,8 @@ def _check_siblings(out: Path, recorded: Mapping[str, Any]) -> None:
 
 def _folder_under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[RunId]) -> Path:
     """A new folder under runs/; to resume, the one there that was made with the same settings."""
-    name = f"{job.environment}-{job.options.preset}"
+    # Of a game behind a door, the class.
+    name = f"{job.environment.rpartition(':')[2]}-{job.options.preset}"
     if job.options.shard:
         raise ValueError("--shard needs --out: that is where the parts come together")
     if job.options.distributed:

@@ -107,8 +107,7 @@ def compile_validation(
 
     names = validation_runs(runs)
     game_ids = np.array([run.game_id for run in runs], np.int32)
-    hyper_params = hyper_params_of(config.hyper_params, runs)
-    given = (game_ids, env_params_of(runs), hyper_params, weights)
+    given = game_ids, env_params_of(runs), hyper_params_of(config.hyper_params, runs), weights
     arguments = [select_run(given, number) for number in range(len(runs))]
     numbers = np.array([(name.run.game_id, name.run.seed) for name in names], np.int32)
     return compile_runs(
