@@ -131,10 +131,9 @@ def test_the_help_of_a_command_has_a_line_for_every_game(command):
     shown = help_of(command)
     assert shown == help_of(command, "--help")
     assert shown.startswith(f"usage: jaxparl {command} ")
-    words = " ".join(shown.split())
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
     for name, entry in REGISTRY.items():
-        assert f" {name} {entry.summary} " in words
-        assert any(line.split()[:1] == [name] for line in shown.splitlines())
+        assert f"{name} {entry.summary}" in lines
     assert "GAME --help has all options:" in shown
 
 
@@ -150,8 +149,8 @@ def test_the_help_of_a_game_has_all_of_its_options(command, game):
     words = " ".join(shown.split())
     for preset, described in REGISTRY[game].presets.items():
         assert f" {preset} {described.summary} " in words
-    others = set(REGISTRY) - {game}
-    assert not any(REGISTRY[other].summary in words for other in others)
+    for other in set(REGISTRY) - {game}:
+        assert REGISTRY[other].summary not in words
 
 
 def test_the_help_of_a_game_shows_the_defaults_of_a_preset():
