@@ -69,7 +69,7 @@ register(
     matrix_game.Settings,
     matrix_game.PRESETS,
     label="game",
-    summary="repeated prisoner's dilemma, stag hunt or chicken, observed actions",
+    summary="prisoner's dilemma, stag hunt or chicken, observed actions",
 )
 register(
     "commons",
