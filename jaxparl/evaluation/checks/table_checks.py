@@ -13,8 +13,9 @@ import numpy as np
 
 from jaxparl.environment import Environment, ExactTable, GameParams
 from jaxparl.equilibrium import check_table
-from jaxparl.evaluation.draws import Draws, unlikely
-from jaxparl.evaluation.table_facts import NUM_STARTS, Facts, find, select, shapes
+from jaxparl.evaluation.checks.draws import Draws, unlikely
+from jaxparl.evaluation.checks.small_programs import NUM_STARTS
+from jaxparl.evaluation.checks.table_facts import Facts, find, select, shapes
 from jaxparl.types import PyTree, TabularGame
 
 # Probabilities and rewards that rules and table both round to float32.

@@ -14,9 +14,9 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxparl.environment import Environment, ExactSolutions, ExactTable, GameParams, Tabulation
-from jaxparl.evaluation import solution_checks, table_checks
+from jaxparl.evaluation.checks import solution_checks, table_checks
+from jaxparl.evaluation.checks.small_programs import QUICK_TO_COMPILE, random_numbers
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
-from jaxparl.evaluation.table_facts import QUICK_TO_COMPILE, random_numbers
 from jaxparl.exact import untraced
 from jaxparl.types import PyTree
 

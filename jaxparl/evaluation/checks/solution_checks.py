@@ -14,7 +14,11 @@ import numpy as np
 
 from jaxparl.environment import Environment, GameParams
 from jaxparl.equilibrium import solutions_of
-from jaxparl.evaluation.table_facts import NUM_STARTS, QUICK_TO_COMPILE, random_numbers
+from jaxparl.evaluation.checks.small_programs import (
+    NUM_STARTS,
+    QUICK_TO_COMPILE,
+    random_numbers,
+)
 from jaxparl.types import PyTree
 
 # Of the states of several agents, how many are looked at.
