@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jaxparl.equilibrium import best_response as best_response
     from jaxparl.equilibrium import meta_algorithm as meta_algorithm
     from jaxparl.equilibrium import value_iteration as value_iteration
+    from jaxparl.evaluation.checks import check_env as check_env
     from jaxparl.experiment.checkpoint import load_weights as load_weights
     from jaxparl.training import TrainResult as TrainResult
     from jaxparl.training import make_train as make_train
@@ -51,6 +52,7 @@ _HOME = {
     "TrainResult": "jaxparl.training",
     "backward_induction": "jaxparl.equilibrium",
     "best_response": "jaxparl.equilibrium",
+    "check_env": "jaxparl.evaluation.checks",
     "load_weights": "jaxparl.experiment.checkpoint",
     "make": "jaxparl.envs",
     "make_train": "jaxparl.training",

@@ -13,11 +13,11 @@ QUICK_TO_COMPILE: dict[str, str | bool] = {"xla_backend_optimization_level": "0"
 NUM_STARTS = 1_024
 
 
-def random_numbers(count: int) -> np.ndarray:
+def random_numbers(count: int, seed: int = 0) -> np.ndarray:
     """The data of so many keys, `[count, ...]`, for `jax.random.wrap_key_data`.
 
     They are drawn here, as a program that splits keys takes longer to compile than the rules.
     """
     data = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     return rng.integers(0, 2**32, (count, *data.shape), dtype=np.uint32)
