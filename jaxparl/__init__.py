@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from jaxparl.environment import GameParams as GameParams
     from jaxparl.environment import PrincipalAgentEnvironment as PrincipalAgentEnvironment
     from jaxparl.environment import Resolution as Resolution
+    from jaxparl.environment import Transitions as Transitions
     from jaxparl.envs import make as make
     from jaxparl.envs import register as register
     from jaxparl.equilibrium import backward_induction as backward_induction
     from jaxparl.equilibrium import best_response as best_response
     from jaxparl.equilibrium import meta_algorithm as meta_algorithm
+    from jaxparl.equilibrium import solutions_of as solutions_of
     from jaxparl.equilibrium import value_iteration as value_iteration
     from jaxparl.evaluation.checks import check_env as check_env
     from jaxparl.experiment.checkpoint import load_weights as load_weights
@@ -50,6 +52,7 @@ _HOME = {
     "Resolution": "jaxparl.environment",
     "TabularGame": "jaxparl.types",
     "TrainResult": "jaxparl.training",
+    "Transitions": "jaxparl.environment",
     "backward_induction": "jaxparl.equilibrium",
     "best_response": "jaxparl.equilibrium",
     "check_env": "jaxparl.evaluation.checks",
@@ -61,6 +64,7 @@ _HOME = {
     "minimal_contract": "jaxparl.contracts",
     "observed_action_contract": "jaxparl.contracts",
     "register": "jaxparl.envs",
+    "solutions_of": "jaxparl.equilibrium",
     "value_iteration": "jaxparl.equilibrium",
 }
 
