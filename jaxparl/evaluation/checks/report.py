@@ -103,7 +103,7 @@ def describe(env: Environment, env_params: GameParams) -> str:
         limit = min(limit, exact.horizon)
     episodes = f"episodes of at most {limit:,} steps"
     if limit > LONGEST_EPISODE:
-        episodes = "episodes that end by the rules"
+        episodes = "episodes end by the rules"
     if not env.has_horizon:
-        episodes = f"no horizon, at a discount of {np.asarray(env_params.discount):.6g}"
+        episodes = f"no horizon, discounted by {np.asarray(env_params.discount):.6g}"
     return f"{env.name}: {agents}, {actions}, {states}, {episodes}"
