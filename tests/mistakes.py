@@ -72,6 +72,11 @@ def replace(**fields: Any) -> Callable[..., Any]:
     return change
 
 
+def with_wear(change):
+    """A state in which the wear is another one."""
+    return replace(state=lambda done, *rest: done.state.replace(wear=change(done.state.wear)))
+
+
 @struct.dataclass
 class Timeless:
     wear: jax.Array

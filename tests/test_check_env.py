@@ -12,7 +12,8 @@ from command_line import fails
 from environment_play import NAMES
 from gymnax.environments import spaces
 from mistakes import DECLARED, PARAMS, Mistake
-from mistakes_in_play import FORMS, PLAY, TABLES
+from mistakes_in_forms import FORMS
+from mistakes_in_play import PLAY, TABLES
 from workshop import Params, Settings, State, Workshop
 
 import jaxparl

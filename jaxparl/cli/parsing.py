@@ -24,9 +24,8 @@ from jaxparl.experiment.rerun import Earlier, read_earlier, restore
 HELP_FLAGS = ("-h", "--help")
 # tyro joins lines, except for those that begin with a space.
 _OVERVIEW = """\
-Trains a principal and its agents in lockstep on a game, and compares what they
- have learned with the exact equilibrium. Curves, a summary and a figure go to a
- folder under runs/.
+Trains a principal and its agents in lockstep on a game, and compares them with
+ the exact equilibrium. Curves, a summary and a figure go to a folder in runs/.
 
 Examples, where `python train.py` is the same as `jaxparl train`:
   jaxparl train game_tree                    a first look at the paper's trees

@@ -7,6 +7,7 @@ whatever plays the game, or compares what it says, does so by calling these with
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,22 +23,38 @@ from jaxparl.evaluation.checks.failures import is_written
 from jaxparl.evaluation.checks.small_programs import QUICK_TO_COMPILE
 from jaxparl.types import PyTree
 
-#: Rows of one call of a program.
-BATCH = 1_024
-# States that are observed at once: images of a whole batch might not fit into memory.
-_OBSERVED_AT_ONCE = 128
+# Rows of one call of a program, and the memory for their states and observations, in bytes.
+_LEAST_BATCH, _MOST_BATCH, _BATCH_BYTES = 64, 1_024, 2**21
 
 _quickly = functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+
+
+@functools.cache
+def batch_size(env: Environment) -> int:
+    """Rows of one call of a program: fewer where states are large, or images of them."""
+
+    def one(key: jax.Array) -> PyTree:
+        env_params = env.default_params
+        state = env.initial_state(key, env_params)
+        return state, env.get_obs(state, env_params)
+
+    try:
+        forms = jax.eval_shape(one, jax.random.key(0))
+    except Exception:  # what cannot be observed is played all the same
+        return _LEAST_BATCH
+    size = sum(math.prod(leaf.shape) * 4 for leaf in jax.tree.leaves(forms))
+    most = max(_LEAST_BATCH, min(_MOST_BATCH, _BATCH_BYTES // max(1, size)))
+    return int(2 ** (most.bit_length() - 1))
 
 
 def in_batches(
     program: Callable[..., PyTree], env: Environment, env_params: GameParams, *rows: PyTree
 ) -> Any:
     """What a program makes of rows `[P, ...]`, in NumPy; the last batch is filled up."""
-    size = len(jax.tree.leaves(rows)[0])
+    size, batch_rows = len(jax.tree.leaves(rows)[0]), batch_size(env)
     parts = []
-    for first in range(0, size, BATCH):
-        some = np.arange(first, first + BATCH) % size
+    for first in range(0, size, batch_rows):
+        some = np.arange(first, first + batch_rows) % size
         batch = jax.tree.map(functools.partial(np.take, indices=some, axis=0), rows)
         parts.append(jax.device_get(program(env, env_params, *batch)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:size], *parts)
@@ -170,8 +187,7 @@ class Watched(NamedTuple):
 @_quickly
 def watch(env: Environment, env_params: GameParams, state: PyTree) -> Watched:
     """Observes states."""
-    one = functools.partial(_watch, env, env_params)
-    return jax.lax.map(one, state, batch_size=_OBSERVED_AT_ONCE)
+    return jax.vmap(functools.partial(_watch, env, env_params))(state)  # over states
 
 
 def _watch(env: Environment, env_params: GameParams, state: PyTree) -> Watched:
@@ -186,7 +202,8 @@ def _watch(env: Environment, env_params: GameParams, state: PyTree) -> Watched:
         nothing = jnp.zeros(env.num_agents)
         return Watched(nothing, nothing, nothing.astype(jnp.int32), is_same)
     entries = jnp.asarray(seen, float)
-    beyond = jnp.maximum(jnp.asarray(low) - entries, entries - jnp.asarray(high))
+    low, high = (jnp.broadcast_to(jnp.asarray(each, float), entries.shape) for each in (low, high))
+    beyond = jnp.maximum(low - entries, entries - high)
     beyond = jnp.where(jnp.isnan(entries), jnp.inf, beyond).reshape(env.num_agents, -1)
     entry = jnp.argmax(beyond, axis=1)
     value = jnp.take_along_axis(entries.reshape(env.num_agents, -1), entry[:, None], axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation.checks import methods
 from jaxparl.evaluation.checks.failures import is_written
-from jaxparl.evaluation.checks.methods import BATCH, Steps, Watched
+from jaxparl.evaluation.checks.methods import Steps, Watched, batch_size, in_batches
 from jaxparl.evaluation.checks.small_programs import random_numbers
 from jaxparl.types import PyTree
 
@@ -43,14 +43,15 @@ class Played(NamedTuple):
 def play(env: Environment, env_params: GameParams) -> Played:
     """Plays at random, and starts again after every end."""
     rng = np.random.default_rng(0)
-    shape = (_STEPS, BATCH, env.num_agents)
+    size = batch_size(env)
+    shape = (_STEPS, size, env.num_agents)
     actions = rng.integers(env.num_actions, size=shape, dtype=np.int32)
     actions[:, ::2] = actions[:, ::2, :1]
-    numbers = random_numbers(_STEPS * BATCH)
-    numbers = numbers.reshape(_STEPS, BATCH, *numbers.shape[1:])
+    numbers = random_numbers(_STEPS * size)
+    numbers = numbers.reshape(_STEPS, size, *numbers.shape[1:])
     # Starts are the same again and again, if they are random: these are enough of them.
     first = jax.device_get(methods.first_states(env, env_params, numbers[-1]))
-    now, is_first = first, np.ones(BATCH, bool)
+    now, is_first = first, np.ones(size, bool)
     played = []
     for action, number in zip(actions, numbers, strict=True):
         state, time = now
@@ -74,10 +75,11 @@ def _beside(flags: np.ndarray, leaf: np.ndarray) -> np.ndarray:
 
 
 def said_probs(env: Environment, env_params: GameParams, state: PyTree) -> np.ndarray | None:
-    """The outcome probabilities in a batch of states; None where the game does not say them."""
+    """The outcome probabilities in states `[P]`; None where the game does not say them."""
     if not is_written(env, "outcome_probs"):
         return None
-    return np.asarray(methods.outcome_probs(env, env_params, state))
+    probs: np.ndarray = in_batches(methods.outcome_probs, env, env_params, state)
+    return probs
 
 
 def draw_outcomes(
@@ -110,7 +112,7 @@ class Seen(NamedTuple):
 def observe(env: Environment, env_params: GameParams, played: Played) -> Seen:
     """Observes some of the states."""
     rng = np.random.default_rng(0)
-    some = rng.choice(played.time.size, _OBSERVED, replace=False)
+    some = rng.choice(played.time.size, min(_OBSERVED, played.time.size), replace=False)
     # Ends are few, and differ from all that came before.
     ends = np.flatnonzero(played.done.is_over)
     last = rng.permutation(np.concatenate([ends, some]))[:_OBSERVED]
@@ -120,4 +122,4 @@ def observe(env: Environment, env_params: GameParams, played: Played) -> Seen:
         return np.concatenate([leaf[rows] for leaf, rows in zip(flat, (some, last), strict=True)])
 
     state = jax.tree.map(join, played.state, played.done.state)
-    return Seen(state, methods.in_batches(methods.watch, env, env_params, state))
+    return Seen(state, in_batches(methods.watch, env, env_params, state))

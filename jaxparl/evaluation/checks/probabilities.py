@@ -17,7 +17,8 @@ def bad_rows(probs: np.ndarray) -> Iterator[tuple[str, tuple[int, ...]]]:
       >>> list(bad_rows(np.array([[0.5, 0.5], [0.5, 0.75], [np.nan, 1.0]])))
       [('are NaN or infinite', (2,)), ('sum to 1.25, not to 1', (1,))]
     """
-    least, sums = probs.min(axis=-1), probs.sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        least, sums = probs.min(axis=-1), probs.sum(axis=-1)
     for is_wrong, what in (
         (~np.isfinite(sums), "are NaN or infinite"),
         (least < 0, "are negative, {least:.6g}"),

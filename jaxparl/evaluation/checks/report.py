@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from jaxparl.environment import (
@@ -11,9 +13,8 @@ from jaxparl.environment import (
     PrincipalAgentEnvironment,
 )
 from jaxparl.evaluation.checks import declarations, inspection
-from jaxparl.evaluation.checks.failures import BrokenGameError, attempt
+from jaxparl.evaluation.checks.failures import BrokenGameError, attempt, fails
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
-from jaxparl.exact import untraced
 
 
 def check_env(env: Environment, env_params: GameParams | None = None) -> list[str]:
@@ -29,8 +30,7 @@ def check_env(env: Environment, env_params: GameParams | None = None) -> list[st
       env_params: its params; by default those that it has by default.
 
     Examples:
-      A game whose work is worth something to the principal, except that it forgot to say who it
-      is worth it to: its rewards lack the axis of agents.
+      A game whose rewards of agents are one number, without an axis of agents:
 
       >>> import jax.numpy as jnp
       >>> from gymnax.environments import spaces
@@ -68,19 +68,21 @@ def check_env(env: Environment, env_params: GameParams | None = None) -> list[st
         return [f"{env.__name__} is a class: check an instance of it"]
     if not isinstance(env, PrincipalAgentEnvironment):
         return [f"{type(env).__name__} does not derive from PrincipalAgentEnvironment"]
-    found = untraced(lambda: list(_complaints(env, env_params)))
-    return [f"{env.name}: {each}" for each in dict.fromkeys(found)]
+    found = dict.fromkeys(_complaints(env, env_params))
+    return [f"{type(env).__name__}: {each}" for each in found]
 
 
 def _complaints(env: Environment, env_params: GameParams | None) -> list[str]:
-    missing = list(declarations.essentials(env))
-    if missing:
-        return missing
     try:
-        usual = attempt(env, "default_params", lambda: env.default_params)
+        missing = list(declarations.essentials(env))
+        usual = None if missing else attempt(env, "default_params", lambda: env.default_params)
     except BrokenGameError as error:
         return [str(error)]
-    params = usual if env_params is None else env_params
+    except Exception as error:  # a property that its author wrote
+        return [fails(env, error)]
+    if missing:
+        return missing
+    params: Any = usual if env_params is None else env_params
     return list(inspection.complaints(env, params, thorough=True))
 
 

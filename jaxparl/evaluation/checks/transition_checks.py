@@ -69,6 +69,9 @@ def _is_table(subject: Subject) -> Iterator[str]:
         for at in np.argwhere(~np.isfinite(rewards))[:1]:
             value = rewards[tuple(at)]
             yield f"{subject.after(at[1])} the {name} of its transitions is {value}"
+        drawn = getattr(facts.drawn, name, np.zeros(1))
+        for at in np.argwhere(~np.isfinite(drawn))[:1]:
+            yield f"{subject.after(at[0])} the {name} of its resolve is {drawn[tuple(at)]}"
 
 
 def _is_closed(subject: Subject) -> Iterator[str]:

@@ -14,9 +14,9 @@ from jaxparl.environment import Environment, GameParams
 from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation.checks import methods
 from jaxparl.evaluation.checks.draws import MOST_ERRORS
-from jaxparl.evaluation.checks.methods import BATCH
+from jaxparl.evaluation.checks.methods import in_batches
 from jaxparl.evaluation.checks.play import draw_outcomes, said_probs
-from jaxparl.evaluation.checks.small_programs import QUICK_TO_COMPILE, random_numbers
+from jaxparl.evaluation.checks.small_programs import NUM_STARTS, QUICK_TO_COMPILE, random_numbers
 
 # No more than so many steps are played where there is no horizon.
 _LONGEST = 1_000
@@ -45,11 +45,11 @@ def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
     rest = 0.0 if env.has_horizon else gamma**length / (1 - gamma) * largest.max(axis=0)
     mean = played.mean(axis=0)
     slack = rest + _TOLERANCE * np.maximum(1, np.abs(own))
-    slack = slack + MOST_ERRORS * played.std(axis=0) / np.sqrt(BATCH)
+    slack = slack + MOST_ERRORS * played.std(axis=0) / np.sqrt(NUM_STARTS)
     for agent in np.flatnonzero(~(np.abs(mean - own) <= slack))[:1]:
         yield (
             f"by its play_values, a policy brings agent {agent} {own[agent]:.6g} an episode, but "
-            f"in {BATCH:,} episodes the mean is {mean[agent]:.6g}"
+            f"in {NUM_STARTS:,} episodes the mean is {mean[agent]:.6g}"
         )
 
 
@@ -73,16 +73,17 @@ def _earned(
     Both are `[episodes, N]`.
     """
     rng = np.random.default_rng(2)
-    state, _ = jax.device_get(methods.first_states(env, env_params, random_numbers(BATCH, 1)))
-    total = np.zeros((BATCH, env.num_agents))
-    largest, is_over = total, np.zeros(BATCH, bool)
+    numbers = random_numbers(NUM_STARTS, seed=1)
+    state, _ = in_batches(methods.first_states, env, env_params, numbers)
+    total = np.zeros((NUM_STARTS, env.num_agents))
+    largest, is_over = total, np.zeros(NUM_STARTS, bool)
     for number in range(length):
-        place, _ = methods.places(env, env_params, state)
-        action = actions[np.asarray(place)]
+        place, _ = in_batches(methods.places, env, env_params, state)
+        action = actions[place]
         probs = said_probs(env, env_params, state)
         outcome = draw_outcomes(env, probs, action, rng)
-        keys = random_numbers(BATCH, 2 + number)
-        done = jax.device_get(methods.steps(env, env_params, keys, state, action, outcome))
+        keys = random_numbers(NUM_STARTS, seed=2 + number)
+        done = in_batches(methods.steps, env, env_params, keys, state, action, outcome)
         reward = np.where(is_over[:, None], 0, done.agent_reward)
         total = total + gamma**number * reward
         largest = np.maximum(largest, np.abs(reward))
