@@ -7,6 +7,7 @@ import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from command_line import fails
 from environment_play import NAMES
@@ -101,6 +102,13 @@ class OnlyTransitions(Workshop):
     """Its steps are drawn from its transitions."""
 
     resolve = PrincipalAgentEnvironment.resolve
+
+
+class Listed(Workshop):
+    """Its states are listed by NumPy, in 64 bits."""
+
+    def tabular_states(self):
+        return State(np.arange(self.settings.worst + 1), np.zeros(self.settings.worst + 1, int))
 
 
 class Watched(Workshop):

@@ -98,13 +98,20 @@ def own_files(env: Environment) -> set[str]:
 
 
 def form(leaf: Any) -> str:
-    """The dtype and the shape of an array, as JAX writes them.
+    """The dtype and the shape of an array, as JAX writes them; learning is done in 32 bits.
 
     Examples:
-      >>> form(np.zeros((2, 3), np.float32)), form(np.int32(0))
-      ('float32[2,3]', 'int32[]')
+      >>> form(np.zeros((2, 3), np.float64)), form(np.int16(0))
+      ('float32[2,3]', 'int16[]')
     """
-    return f"{np.dtype(leaf.dtype)}[{','.join(map(str, leaf.shape))}]"
+    return f"{dtype_of(leaf)}[{','.join(map(str, leaf.shape))}]"
+
+
+def dtype_of(leaf: Any) -> Any:
+    """The dtype that an array has in 32 bits, whatever JAX and NumPy are set to."""
+    dtype = leaf.dtype
+    is_wide = isinstance(dtype, np.dtype) and dtype.kind in "iuf" and dtype.itemsize == 8
+    return np.dtype(f"{dtype.kind}4") if is_wide else dtype
 
 
 def leaves(tree: PyTree) -> dict[str, Any]:
@@ -167,7 +174,7 @@ def differences(
         return
     for path, leaf in ours.items():
         wanted = jax.ShapeDtypeStruct((*axes, *theirs[path].shape), theirs[path].dtype)
-        if (leaf.shape, leaf.dtype) != (wanted.shape, wanted.dtype):
+        if form(leaf) != form(wanted):
             yield f"{path or 'the array'} of {names[0]} is {form(leaf)}, but it must be " + (
                 f"{form(wanted)}, as {names[1]} has it"
                 if not axes

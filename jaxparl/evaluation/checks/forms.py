@@ -18,6 +18,7 @@ from jaxparl.evaluation.checks.failures import (
     BrokenGameError,
     attempt,
     differences,
+    dtype_of,
     form,
     is_written,
     row_of,
@@ -175,8 +176,8 @@ def _get_obs(game: Game) -> Iterator[str]:
             f"its get_obs returns the shape {found.shape}, not {wanted.shape}: an axis of its "
             f"{env.num_agents} agents, then the shape of its observation_space"
         )
-    elif found.dtype != wanted.dtype:
-        yield f"its get_obs returns {form(found)}, but its observation_space is of {wanted.dtype}"
+    elif form(found) != form(wanted):
+        yield f"its get_obs returns {form(found)}, but its observation_space is of {dtype_of(wanted)}"
 
 
 def _transitions(game: Game) -> Iterator[str]:
