@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from jaxparl.equilibrium import value_iteration as value_iteration
     from jaxparl.evaluation.checks import check_env as check_env
     from jaxparl.experiment.checkpoint import load_weights as load_weights
+    from jaxparl.experiment.run import run_job as run_job
+    from jaxparl.learning.components import Components as Components
+    from jaxparl.trained import load as load
     from jaxparl.training import TrainResult as TrainResult
     from jaxparl.training import make_train as make_train
     from jaxparl.training import make_validate as make_validate
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 # Where each public name is defined.
 _HOME = {
+    "Components": "jaxparl.learning.components",
     "Config": "jaxparl.config",
     "Contract": "jaxparl.types",
     "GameParams": "jaxparl.environment",
@@ -56,6 +60,7 @@ _HOME = {
     "backward_induction": "jaxparl.equilibrium",
     "best_response": "jaxparl.equilibrium",
     "check_env": "jaxparl.evaluation.checks",
+    "load": "jaxparl.trained",
     "load_weights": "jaxparl.experiment.checkpoint",
     "make": "jaxparl.envs",
     "make_train": "jaxparl.training",
@@ -64,6 +69,7 @@ _HOME = {
     "minimal_contract": "jaxparl.contracts",
     "observed_action_contract": "jaxparl.contracts",
     "register": "jaxparl.envs",
+    "run_job": "jaxparl.experiment.run",
     "solutions_of": "jaxparl.equilibrium",
     "value_iteration": "jaxparl.equilibrium",
 }

@@ -14,14 +14,14 @@ from scipy.optimize import linprog
 from jaxparl.config import Config
 from jaxparl.contracts import incentive_slack, minimal_contract
 from jaxparl.evaluation.offers import follow_sets, standing_offer
-from jaxparl.learning.learner import Learner, offer
+from jaxparl.learning.lockstep import Lockstep
 from jaxparl.learning.principal import Principal
 from jaxparl.learning.problem import Problem
 
 ACTIONS, OUTCOMES, NUDGE, COUNT = 3, 4, 0.01, 200
 
 
-def stub_learner(num_agents: int) -> Learner:
+def stub_learner(num_agents: int) -> Lockstep:
     """A learner whose state is all that it knows.
 
     A state is `(q, probs, outputs)`: Q-values `[M, N, A]` by what the others do, outcome
@@ -31,6 +31,7 @@ def stub_learner(num_agents: int) -> Learner:
         num_agents=num_agents,
         num_actions=ACTIONS,
         observed_actions=False,
+        identifies_agents=False,
         get_obs=lambda env_state, env_params: env_state,
     )
     hyper_params = types.SimpleNamespace(nudge=NUDGE)
@@ -43,12 +44,12 @@ def stub_learner(num_agents: int) -> Learner:
     principal = Principal(
         problem=problem,
         critic=types.SimpleNamespace(q_contractual=lambda outputs, probs, payment: outputs),
-        network=types.SimpleNamespace(apply=lambda params, observation: observation[2]),
+        network=types.SimpleNamespace(apply=lambda params, observation, bits: observation[2]),
         optimizer=None,  # type: ignore[arg-type]
     )
     agent = types.SimpleNamespace(q_values=q_values)
     model = types.SimpleNamespace(probs=lambda params, env_state, observation: env_state[1])
-    return Learner(problem, agent, principal, model)  # type: ignore[arg-type]
+    return Lockstep(problem, agent, principal, model)  # type: ignore[arg-type]
 
 
 def random_states(num_agents: int):
@@ -109,7 +110,7 @@ def test_a_standing_offer_implements_its_action_whoever_follows_and_at_the_least
     @jax.vmap
     def largest(state):
         sets = jnp.array([s for s in follow_sets(num_agents) if (~s).sum() % 2 == 0])
-        each = jax.vmap(partial(offer, learner, WEIGHTS, state))(sets)  # over M
+        each = jax.vmap(partial(learner.offer, WEIGHTS, state))(sets)  # over M
         return each.contract.payments.max(axis=0)
 
     wrong = jax.vmap(jax.vmap(slack))(by_agent, probs, action, largest(states))

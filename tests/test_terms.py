@@ -11,7 +11,6 @@ from small import COIN_ENV, COIN_PARAMS
 from untrained import CONFIG, LEARNER, PROBLEM, frozen, offered, terms, weights
 
 from jaxparl.evaluation.audit import audit
-from jaxparl.learning.learner import offer
 from jaxparl.validation import terms as facing
 from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import NO_ACTION, make_terms
@@ -23,7 +22,7 @@ STATES = COIN_ENV.exact.states()
 # Over S.
 recommended = jax.jit(jax.vmap(partial(facing.recommended, COIN_ENV), (None, 0)))
 paid = jax.jit(jax.vmap(partial(facing.paid, COIN_ENV), (None, 0, 0, 0)))
-offers = jax.jit(jax.vmap(partial(offer, LEARNER), (None, 0, None)))
+offers = jax.jit(jax.vmap(LEARNER.offer, (None, 0, None)))
 
 
 def test_only_those_who_follow_are_paid_the_most_that_any_choice_of_the_others_makes_it_cost():

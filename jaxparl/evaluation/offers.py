@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxparl.contracts import expected_payment
 from jaxparl.environment import Environment
-from jaxparl.learning.learner import Learner, offer, standing_contracts
+from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
 from jaxparl.types import Offer, PyTree
@@ -66,13 +66,13 @@ def standing_offer(learner: Learner, weights: Weights, env_state: PyTree) -> Off
     sets = follow_sets(env.num_agents)
     # Sets that leave out an even number of agents: these show each agent every f_{-i} once.
     sets = jnp.asarray(sets[(~sets).sum(axis=1) % 2 == 0])
-    offered = jax.vmap(partial(offer, learner, weights, env_state))(sets)  # over M
+    offered = jax.vmap(partial(learner.offer, weights, env_state))(sets)  # over M
     all_follow = jax.tree.map(lambda leaf: leaf[-1], offered)
     if env.observed_actions or len(sets) == 1:
         contract = jax.tree.map(lambda leaf: jnp.max(leaf, axis=0), offered.contract)
     else:
         asked = all_follow.recommendation
-        contract = standing_contracts(learner, weights, env_state, asked, sets)
+        contract = learner.standing_contracts(weights, env_state, asked, sets)
     return dataclasses.replace(all_follow, contract=contract)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
@@ -64,6 +65,8 @@ def compile_validation(
     runs: Sequence[RunId],
     weights: Weights,
     lanes: int | None = None,
+    *,
+    components: Components = STANDARD,
 ) -> CompiledRuns:
     """Compiles the validation of trained runs under every scheme, and computes nothing yet.
 
@@ -75,20 +78,21 @@ def compile_validation(
       runs: which runs were trained.
       weights: theirs, `[R, ...]`, see `learning.state.target_weights`.
       lanes: see `devices.assign_runs`.
+      components: of the training; black boxes have the same networks and optimisers.
 
     Raises:
-      ValueError: the game cannot be validated, or the weights are of another game; see
-        `validation.black_boxes`.
+      ValueError: the game cannot be validated, or the weights are of another one.
     """
     check_can_validate(env)
     check_games(env, runs)
-    check_principal(config, env, jax.tree.map(lambda leaf: leaf[0], weights))
+    check_principal(config, env, select_run(weights, 0), components)
 
     def prepare(
         game_id: jax.Array, own: dict[str, jax.Array], hyper_params: HyperParams, weights: Weights
     ) -> Terms:
         """What the agents face under each scheme, `[K, ...]`."""
-        problem = Problem(config, env, draw_env_params(env, game_id, own), hyper_params)
+        env_params = draw_env_params(env, game_id, own)
+        problem = Problem(config, env, env_params, hyper_params, components)
         principal = schemes.freeze(make_learner(problem), weights)
         followed = schemes.followed_play(problem, principal)
         each = [
@@ -103,13 +107,12 @@ def compile_validation(
 
     names = validation_runs(runs)
     game_ids = np.array([run.game_id for run in runs], np.int32)
-    hyper_params = hyper_params_of(config.hyper_params, runs)
-    given = (game_ids, env_params_of(runs), hyper_params, weights)
+    given = game_ids, env_params_of(runs), hyper_params_of(config.hyper_params, runs), weights
     arguments = [select_run(given, number) for number in range(len(runs))]
     numbers = np.array([(name.run.game_id, name.run.seed) for name in names], np.int32)
     return compile_runs(
         config,
-        partial(validation_task, config, env),
+        partial(validation_task, config, env, components=components),
         Contexts(prepare, _exact, arguments, rows=np.arange(len(names))),
         runs=names,
         keys=(_VALIDATION_ROOT, numbers),

@@ -20,9 +20,11 @@ from flax import struct
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
 from jaxparl.evaluation.rollouts import Decide
-from jaxparl.learning import acting, learner, replay, updates
+from jaxparl.learning import acting, replay, updates
 from jaxparl.learning.acting import ActorState, Behaviour
 from jaxparl.learning.agent import Agent, make_agent
+from jaxparl.learning.components import STANDARD, Components
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch, ReplayState
 from jaxparl.learning.state import Weights, target_weights
@@ -65,16 +67,18 @@ class ValidationState:
     actor: ActorState
 
 
-def check_principal(config: Config, env: Environment, weights: Weights) -> None:
+def check_principal(
+    config: Config, env: Environment, weights: Weights, components: Components = STANDARD
+) -> None:
     """Checks that weights are those of a principal of this environment with this config.
 
     Raises:
       ValueError: an array is missing or of another shape; the message names the first one.
     """
-    problem = Problem(config, env, env.default_params, HyperParams())
+    problem = Problem(config, env, env.default_params, HyperParams(), components)
 
     def fresh(key: jax.Array) -> Weights:
-        return target_weights(learner.init(learner.make_learner(problem), key))
+        return target_weights(make_learner(problem).init(key))
 
     shapes = jax.eval_shape(fresh, jax.random.key(0, impl=KEY_IMPL))
     fit = jax.tree_util.tree_flatten_with_path(shapes)[0]
@@ -88,7 +92,9 @@ def check_principal(config: Config, env: Environment, weights: Weights) -> None:
             )
 
 
-def make_black_boxes(config: Config, env: Environment, terms: Terms) -> BlackBoxes:
+def make_black_boxes(
+    config: Config, env: Environment, terms: Terms, components: Components = STANDARD
+) -> BlackBoxes:
     """Builds black-box agents for what they face.
 
     Args:
@@ -107,6 +113,7 @@ def make_black_boxes(config: Config, env: Environment, terms: Terms) -> BlackBox
         env=env,
         env_params=terms.env_params,
         hyper_params=dataclasses.replace(terms.hyper_params, epsilon=exploration),
+        components=components,
     )
     return BlackBoxes(problem, terms, make_agent(problem, num_bits=env.num_actions))
 
@@ -117,10 +124,10 @@ def init(black_boxes: BlackBoxes, key: jax.Array) -> ValidationState:
     key_run, key_agent, key_start = jax.random.split(key, 3)
     # Of five keys the last, as in training, so that environments start in the same states.
     actor, observations = acting.init(problem, jax.random.split(key_start, 5)[-1])
-    first = jax.tree.map(lambda leaf: leaf[0], actor.env_state)
+    first, observation = jax.tree.map(lambda leaf: leaf[0], (actor.env_state, observations))
     return ValidationState(
         key=key_run,
-        agent=black_boxes.agent.init(key_agent, observations[0]),
+        agent=black_boxes.agent.init(key_agent, observation),
         replay=replay.init(problem.config, problem.env, first),
         actor=actor,
     )
