@@ -170,8 +170,8 @@ DECLARED = {
         "two instances built from the same settings are equal, but their hashes are not",
     ),
     "unknown space": Mistake(
-        {"observation_space": lambda self, params=None: spaces.Tuple([spaces.Discrete(3)])},
-        r"its observation_space is Tuple\(.*\), for which there is no network",
+        {"observation_space": lambda self, params=None: spaces.Tuple([spaces.Space()])},
+        r"its observation_space is Tuple\(.*\), for which there is no network: its method .*",
     ),
     "broken space": Mistake(
         {"observation_space": lambda self, params=None: spaces.Discrete(self.settings.size)},

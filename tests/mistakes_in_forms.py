@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from gymnax.environments import spaces
 from mistakes import Longer, Mistake, Timeless, after, replace, with_wear
 from workshop import State, Workshop
 
@@ -106,7 +107,16 @@ FORMS = {
     ),
     "a callback": Mistake(
         {"outcome_probs": Instead.with_callback},
-        "its outcome_probs cannot be computed for a batch, by jax.vmap: .*",
+        r"its outcome_probs, in a batch of jax\.vmap, fails: NotImplementedError: vmap is only .*",
+    ),
+    "a part of observations": Mistake(
+        {
+            "observation_space": lambda self, params=None: spaces.Dict(
+                {"wear": spaces.Discrete(3), "map": spaces.Box(0, 1, (4,))}
+            ),
+            **after("get_obs", lambda seen, *rest: {"wear": seen, "map": jnp.zeros((2, 3))}),
+        },
+        r"\['map'\] of what its get_obs returns is float32\[2,3\], but it must be float32\[2,4.*",
     ),
     "an error": Mistake(
         after("get_obs", lambda seen, *rest: seen / None),

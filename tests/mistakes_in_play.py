@@ -29,6 +29,15 @@ PLAY = {
         {"observation_space": lambda self, params=None: spaces.Discrete(2)},
         r"its get_obs shows agent 0 2, which is outside of its observation_space, Discrete\(2, .*",
     ),
+    "a part outside": Mistake(
+        {
+            "observation_space": lambda self, params=None: spaces.Dict(
+                {"map": spaces.Box(0, 1, (2,)), "wear": spaces.Discrete(3)}
+            ),
+            **after("get_obs", lambda seen, *rest: {"map": jnp.full((2, 2), -0.5), "wear": seen}),
+        },
+        r"its get_obs shows agent 0 -0\.5 at \['map'\]\[0\], which is outside of its .*",
+    ),
     "observations that are NaN": Mistake(
         {
             "observation_space": lambda self, params=None: spaces.Box(0.0, 3.0, (1, 1, 1)),

@@ -12,19 +12,19 @@ from typing import Any
 
 import jax
 import numpy as np
-from gymnax.environments import spaces
 
 from jaxparl.environment import Environment, GameParams
-from jaxparl.evaluation.checks.failures import BrokenGameError, attempt, is_written
-from jaxparl.learning.networks import make_network
+from jaxparl.evaluation.checks.failures import attempt, is_written
 
-_ALWAYS = ("default_params", "initial_state", "get_obs", "observation_space")
+_ALWAYS = ("default_params", "initial_state", "get_obs")
 _COUNTS = ("num_agents", "num_actions", "num_outcomes")
 
 
 def essentials(env: Environment) -> Iterator[str]:
     """What is missing or impossible, so that nothing else can be looked at."""
     missing = [name for name in _ALWAYS if not is_written(env, name)]
+    if not is_written(env, "observation_space") and not is_written(env, "make_network"):
+        missing.append("observation_space")
     if not env.observed_actions and not is_written(env, "outcome_probs"):
         missing.append("outcome_probs, as its actions are hidden")
     if not is_written(env, "resolve") and not is_written(env, "transitions"):
@@ -177,28 +177,3 @@ def params_values(env: Environment, env_params: GameParams) -> Iterator[str]:
         yield "it has no horizon (has_horizon is False), so its discount must be below 1"
     if not limit >= 1:
         yield f"its time limit (max_steps_in_episode) must be at least 1, not {limit}"
-
-
-# --- Observations -----------------------------------------------------------------------------
-
-
-def observations(env: Environment, env_params: GameParams) -> Iterator[str]:
-    """Whether there is a network for what agents observe."""
-    space = attempt(env, "observation_space", env.observation_space, env_params)
-    if hasattr(env, "make_network"):
-        return
-    if not isinstance(space, spaces.Space):
-        yield f"its observation_space is a {type(space).__name__}, not a space of gymnax"
-        return
-    try:
-        make_network(space, (8,), 1)
-    except Exception:
-        yield f"its observation_space is {space!r}, for which there is no network"
-
-
-def guarded(complaints: Iterator[str]) -> Iterator[str]:
-    """The same complaints, and one more if the code of the game fails."""
-    try:
-        yield from complaints
-    except BrokenGameError as error:
-        yield str(error)

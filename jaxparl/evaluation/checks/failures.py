@@ -61,6 +61,16 @@ def fails(env: Environment, error: Exception) -> str:
     return f"its {name} fails{_because(env, error)}"
 
 
+def guarded(env: Environment, complaints: Iterator[str]) -> Iterator[str]:
+    """The same complaints, and one more if the code of the game fails."""
+    try:
+        yield from complaints
+    except BrokenGameError as error:
+        yield str(error)
+    except Exception as error:  # whatever its author's code raises
+        yield fails(env, error)
+
+
 def is_written(env: Environment, name: str) -> bool:
     """Whether a game says something of its own about a method or property of the interface."""
     own, usual = getattr(type(env), name, None), getattr(PrincipalAgentEnvironment, name, None)

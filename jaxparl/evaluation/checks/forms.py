@@ -11,15 +11,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnax.environments import spaces
 
 from jaxparl.environment import Environment, GameParams, Tabulation
+from jaxparl.evaluation.checks import observed
 from jaxparl.evaluation.checks.failures import (
     BrokenGameError,
     attempt,
     differences,
-    dtype_of,
-    form,
     is_written,
     row_of,
     shown,
@@ -100,14 +98,7 @@ def _traced(game: Game, name: str, *arguments: PyTree) -> Any:
     found = attempt(game.env, name, jax.eval_shape, method, *arguments)
     forms = jax.eval_shape(lambda *tree: tree, *arguments)
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), forms)
-    try:
-        jax.eval_shape(jax.vmap(method), *batch)
-    except Exception as error:
-        lines = str(error).splitlines()
-        raise BrokenGameError(
-            f"its {name} cannot be computed for a batch, by jax.vmap: "
-            f"{': '.join([type(error).__name__, *lines[:1]])}"
-        ) from error
+    attempt(game.env, f"{name}, in a batch of jax.vmap,", jax.eval_shape, jax.vmap(method), *batch)
     return found
 
 
@@ -160,24 +151,8 @@ def _outcome_probs(game: Game) -> Iterator[str]:
 
 
 def _get_obs(game: Game) -> Iterator[str]:
-    env = game.env
-    found = _traced(game, "get_obs", game.state, game.env_params)
-    space = attempt(env, "observation_space", env.observation_space, game.env_params)
-    if not isinstance(space, spaces.Box | spaces.Discrete):
-        for leaf in jax.tree.leaves(found):
-            if leaf.shape[:1] != (env.num_agents,):
-                yield f"its get_obs returns the shape {leaf.shape}, without an axis of agents"
-        return
-    wanted = jax.ShapeDtypeStruct((env.num_agents, *space.shape), space.dtype)
-    if not hasattr(found, "shape"):
-        yield f"its get_obs returns a {type(found).__name__}, not an array"
-    elif found.shape != wanted.shape:
-        yield (
-            f"its get_obs returns the shape {found.shape}, not {wanted.shape}: an axis of its "
-            f"{env.num_agents} agents, then the shape of its observation_space"
-        )
-    elif form(found) != form(wanted):
-        yield f"its get_obs returns {form(found)}, but its observation_space is of {dtype_of(wanted)}"
+    seen = _traced(game, "get_obs", game.state, game.env_params)
+    yield from observed.has_form(game.env, game.env_params, seen)
 
 
 def _transitions(game: Game) -> Iterator[str]:

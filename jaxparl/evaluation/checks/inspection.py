@@ -13,13 +13,14 @@ from jaxparl.evaluation.checks import (
     endings,
     forms,
     keys,
+    observed,
     play_checks,
     solution_checks,
     table_checks,
     transition_checks,
     value_checks,
 )
-from jaxparl.evaluation.checks.failures import BrokenGameError, fails
+from jaxparl.evaluation.checks.failures import BrokenGameError, fails, guarded, is_written
 from jaxparl.evaluation.checks.play import observe, play
 
 # Without these, nothing can be played.
@@ -36,16 +37,7 @@ def complaints(env: Environment, env_params: GameParams, *, thorough: bool) -> I
       env_params: its params, whose values are known.
       thorough: also what takes more than a moment: random play, keys, and a second instance.
     """
-    try:
-        yield from _complaints(env, env_params, thorough)
-    except BrokenGameError as error:
-        yield str(error)
-    except Exception as error:  # whatever its author's code raises
-        yield fails(env, error)
-
-
-def _complaints(env: Environment, env_params: GameParams, thorough: bool) -> Iterator[str]:
-    found = [*declarations.essentials(env), *declarations.params_kind(env_params)]
+    found = list(guarded(env, _essentials(env, env_params)))
     yield from found
     if found:
         return
@@ -53,35 +45,53 @@ def _complaints(env: Environment, env_params: GameParams, thorough: bool) -> Ite
     yield from impossible
     for declared in (
         declarations.labels(env),
-        declarations.observations(env, env_params),
         declarations.settings(env),
         declarations.equality(env) if thorough else iter(()),
+        observed.has_network(env, env_params),
     ):
-        yield from declarations.guarded(declared)
+        yield from guarded(env, declared)
     # What is compiled has the game as an argument.
     if not declarations.is_hashable(env):
         return
-    exact = exact_side(env)
-    broken = set()
+    exact, broken = None, set()
+    try:
+        exact = exact_side(env)
+    except BrokenGameError as error:
+        broken.add("exact")
+        yield str(error)
     for complaint in forms.complaints(env, env_params, exact):
         broken.add(complaint.method)
         yield complaint.text
     if _RULES & broken:
         return
     if thorough:
-        state = jax.eval_shape(env.initial_state, jax.random.key(0), env_params)
-        yield from keys.complaints(env, env_params, state)
-        played = play(env, env_params)
-        if "get_obs" not in broken:
-            seen = observe(env, env_params, played)
-            yield from play_checks.observations(env, env_params, seen)
-            yield from play_checks.identity(env, played, seen)
-        found = list(play_checks.rules(env, played))
-        yield from found
+        found = []
+        yield from guarded(env, _played(env, env_params, broken, found))
         if found:
             return
-    if not impossible and not (isinstance(exact, Tabulation) and _TABLE & broken):
-        yield from exact_complaints(env, env_params, exact)
+    needed = {"exact", *(_TABLE if isinstance(exact, Tabulation) else ())}
+    if not impossible and not needed & broken:
+        yield from guarded(env, _exact(env, env_params, exact, thorough))
+
+
+def _essentials(env: Environment, env_params: GameParams) -> Iterator[str]:
+    yield from declarations.essentials(env)
+    yield from declarations.params_kind(env_params)
+
+
+def _played(
+    env: Environment, env_params: GameParams, broken: set[str], found: list[str]
+) -> Iterator[str]:
+    """What is found out by random play; what is wrong with the rules is added to `found`, too."""
+    state = jax.eval_shape(env.initial_state, jax.random.key(0), env_params)
+    yield from keys.complaints(env, env_params, state)
+    played = play(env, env_params)
+    if "get_obs" not in broken:
+        seen = observe(env, env_params, played)
+        yield from play_checks.observations(env, env_params, seen)
+        yield from play_checks.identity(env, played, seen)
+    found += play_checks.rules(env, played)
+    yield from found
 
 
 def exact_side(env: Environment) -> object:
@@ -98,10 +108,12 @@ def exact_side(env: Environment) -> object:
         raise BrokenGameError(fails(env, error)) from error
 
 
-def exact_complaints(env: Environment, env_params: GameParams, exact: object) -> Iterator[str]:
+def _exact(
+    env: Environment, env_params: GameParams, exact: object, thorough: bool
+) -> Iterator[str]:
     """What is wrong with the exact side of a game, and with how its episodes end."""
     if isinstance(exact, Tabulation):
-        yield from _tabulation(env, env_params)
+        yield from _tabulation(env, env_params, thorough)
     elif exact is None:
         yield from endings.complaints(env, env_params)
     elif env.num_agents == 1:
@@ -128,7 +140,7 @@ def _kind(exact: object) -> str:
     return type(exact).__name__
 
 
-def _tabulation(env: Environment, env_params: GameParams) -> Iterator[str]:
+def _tabulation(env: Environment, env_params: GameParams, thorough: bool) -> Iterator[str]:
     """What is wrong with a game that is written out from its states and transitions."""
     found = [*endings.complaints(env, env_params), *forms.table_size(env, env_params)]
     found = found or list(transition_checks.complaints(env, env_params))
@@ -137,7 +149,9 @@ def _tabulation(env: Environment, env_params: GameParams) -> Iterator[str]:
         return
     if env.num_agents == 1 and env.has_horizon:
         yield from _length(env, env_params)
-    yield from value_checks.complaints(env, env_params)
+    # Values of what is drawn from the transitions, and found by looking up, are those of the game.
+    if thorough or is_written(env, "resolve") or is_written(env, "state_index"):
+        yield from value_checks.complaints(env, env_params)
 
 
 def _length(env: Environment, env_params: GameParams) -> Iterator[str]:

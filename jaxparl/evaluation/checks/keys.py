@@ -11,7 +11,8 @@ as loops that take one of several keys by their counter.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -40,9 +41,24 @@ def complaints(env: Environment, env_params: GameParams, state: PyTree) -> Itera
     ):
         if not is_written(env, name):
             continue
-        program = jax.make_jaxpr(getattr(env, name))(*arguments)
-        for place in _Reuse(own_files(env)).find(program.jaxpr)[:1]:
+        for place in find_reuse(getattr(env, name), arguments, own_files(env))[:1]:
             yield f"its {name} uses a random key twice{place}: split it, and use each part once"
+
+
+def find_reuse(
+    function: Callable[..., Any], arguments: Sequence[PyTree], files: Collection[str] = ()
+) -> list[str]:
+    """Where a function uses a key that was used before, in brackets, by its lines in `files`.
+
+    Examples:
+      >>> def twice(key):
+      ...     return jax.random.uniform(key) + jax.random.normal(key)
+      >>> find_reuse(twice, [jax.random.key(0)])
+      ['']
+      >>> find_reuse(jax.random.uniform, [jax.random.key(0)])
+      []
+    """
+    return _Reuse(files).find(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
 class _Reuse:
@@ -53,7 +69,7 @@ class _Reuse:
       places: where one of them was used again.
     """
 
-    def __init__(self, files: set[str]):
+    def __init__(self, files: Collection[str]):
         self._files = files
         self._numbers = itertools.count()
         self._depth = 0
@@ -89,9 +105,24 @@ class _Reuse:
         return [known.get(var) if _is_key(var) else None for var in jaxpr.outvars]
 
     def _apply(self, eqn: Any, keys: list[np.ndarray | None]) -> list[np.ndarray | None]:
+        if not any(map(_is_key, (*eqn.invars, *eqn.outvars))):
+            return [None] * len(eqn.outvars)
+        if not any(map(_is_of_jax, _inner(eqn))):
+            return self._apply_own(eqn, keys)
+        # What happens within one of JAX' own functions is its business: Poisson's numbers are drawn
+        # in two ways with the same key, of which one is taken; binomial ones are, too, by two loops.
+        before, places, self.used = self.used, len(self.places), set()
+        outs = self._apply_own(eqn, keys)
+        del self.places[places:]
+        inside, self.used = self.used, before
+        if eqn.primitive.name in _LOOPS:
+            self.used |= inside
+        else:
+            self._use_numbers(inside)
+        return outs
+
+    def _apply_own(self, eqn: Any, keys: list[np.ndarray | None]) -> list[np.ndarray | None]:
         name, outs = eqn.primitive.name, eqn.outvars
-        if not any(map(_is_key, (*eqn.invars, *outs))):
-            return [None] * len(outs)
         if name in _CONSUMES:
             self._use(keys[0])
         elif name in _RESHAPES and keys[0] is not None:
@@ -103,14 +134,16 @@ class _Reuse:
         elif name in _LOOPS:
             self._loop(eqn, keys)
         else:
-            inner = _inner(eqn)
-            if inner is not None:
-                return self._follow(inner, keys)
+            for inner in _inner(eqn):
+                if len(inner.invars) == len(keys):
+                    return self._follow(inner, keys)
         is_new = name in (*_CONSUMES, "random_fold_in", "random_wrap", "random_seed")
         return [self._fresh(var) if is_new else None for var in outs]
 
     def _use(self, keys: np.ndarray | None) -> None:
-        numbers = _numbers([keys])
+        self._use_numbers(_numbers([keys]))
+
+    def _use_numbers(self, numbers: set[int]) -> None:
         if numbers & self.used:
             self.places.append(self._place())
         self.used |= numbers
@@ -169,13 +202,16 @@ def _slices(params: Any) -> tuple[slice, ...]:
     return tuple(map(slice, params["start_indices"], params["limit_indices"], strides))
 
 
-def _inner(eqn: Any) -> Any:
-    """The program that an equation calls with all of its arguments; None if there is none."""
-    for value in eqn.params.values():
-        program = getattr(value, "jaxpr", value)
-        if hasattr(program, "eqns") and len(program.invars) == len(eqn.invars):
-            return program
-    return None
+def _inner(eqn: Any) -> list[Any]:
+    """The programs that an equation runs."""
+    programs = (getattr(value, "jaxpr", value) for value in eqn.params.values())
+    return [program for program in programs if hasattr(program, "eqns")]
+
+
+def _is_of_jax(program: Any) -> bool:
+    """Whether a program was traced from a function of JAX."""
+    info = getattr(program, "debug_info", None)
+    return f" at {Path(jax.__file__).parent}" in str(getattr(info, "func_src_info", ""))
 
 
 def _numbers(keys: list[np.ndarray | None]) -> set[int]:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnax.environments import spaces
 from jax.tree_util import keystr, tree_map_with_path
 
 from jaxparl.environment import Environment, GameParams, Tabulation, Transitions
 from jaxparl.equilibrium import solutions_of
+from jaxparl.evaluation.checks import observed
 from jaxparl.evaluation.checks.failures import is_written
 from jaxparl.evaluation.checks.small_programs import QUICK_TO_COMPILE
 from jaxparl.types import PyTree
@@ -174,7 +174,7 @@ class Watched(NamedTuple):
     Attributes:
       excess: how far an entry is outside, the farthest one's; infinite where it is NaN.
       value: that entry.
-      entry: its position in the flattened observation.
+      entry: its position, see `observed.excess`.
       is_same: `[P]` bool, whether all agents see the same.
     """
 
@@ -193,18 +193,7 @@ def watch(env: Environment, env_params: GameParams, state: PyTree) -> Watched:
 def _watch(env: Environment, env_params: GameParams, state: PyTree) -> Watched:
     seen = env.get_obs(state, env_params)
     is_same = jnp.stack([(leaf == leaf[:1]).all() for leaf in jax.tree.leaves(seen)]).all()
-    space = env.observation_space(env_params)
-    if isinstance(space, spaces.Discrete):
-        low, high = 0, space.n - 1
-    elif isinstance(space, spaces.Box):
-        low, high = space.low, space.high
-    else:
-        nothing = jnp.zeros(env.num_agents)
-        return Watched(nothing, nothing, nothing.astype(jnp.int32), is_same)
-    entries = jnp.asarray(seen, float)
-    low, high = (jnp.broadcast_to(jnp.asarray(each, float), entries.shape) for each in (low, high))
-    beyond = jnp.maximum(low - entries, entries - high)
-    beyond = jnp.where(jnp.isnan(entries), jnp.inf, beyond).reshape(env.num_agents, -1)
+    beyond, entries = observed.excess(observed.space_of(env, env_params), seen)
     entry = jnp.argmax(beyond, axis=1)
-    value = jnp.take_along_axis(entries.reshape(env.num_agents, -1), entry[:, None], axis=1)
-    return Watched(beyond.max(axis=1), value[:, 0], entry.astype(jnp.int32), is_same)
+    value = jnp.take_along_axis(entries, entry[:, None], axis=1)[:, 0]
+    return Watched(beyond.max(axis=1), value, entry.astype(jnp.int32), is_same)

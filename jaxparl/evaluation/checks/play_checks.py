@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import jax
 import numpy as np
 
 from jaxparl.environment import Environment, GameParams
+from jaxparl.evaluation.checks import observed
 from jaxparl.evaluation.checks.draws import MOST_ERRORS, TOLERANCE, Draws
 from jaxparl.evaluation.checks.failures import row_of, shown
 from jaxparl.evaluation.checks.play import Played, Seen
@@ -57,14 +59,15 @@ def _time(played: Played) -> Iterator[str]:
 
 def observations(env: Environment, env_params: GameParams, seen: Seen) -> Iterator[str]:
     """What is wrong with what agents observe."""
-    space, watched = env.observation_space(env_params), seen.watched
+    watched = seen.watched
     for row, agent in np.argwhere(watched.excess > TOLERANCE)[:1]:
-        entry = np.unravel_index(watched.entry[row, agent], space.shape)
-        at = f" at {list(map(int, entry))}" if entry else ""
-        state = shown(row_of(seen.state, row))
+        state = row_of(seen.state, row)
+        look = jax.eval_shape(env.get_obs, state, env_params)
+        at = observed.name_entry(look, int(watched.entry[row, agent]))
         yield (
             f"its get_obs shows agent {agent} {watched.value[row, agent]:.6g}{at}, which is "
-            f"outside of its observation_space, {space!r}, in the state {state}"
+            f"outside of its observation_space, {observed.space_of(env, env_params)!r}, in the "
+            f"state {shown(state)}"
         )
 
 

@@ -62,16 +62,18 @@ def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
         facts = find(env, env_params, time) if time else facts
         # Whatever a table says about states that are never reached makes no difference.
         reached = select(facts, np.flatnonzero(is_reached[facts.places]))
-        for each in _steps(env, reached):
-            yield f"{each}{f' (at time {time})' if time else ''}"
+        found = [f"{each}{f' (at time {time})' if time else ''}" for each in _steps(env, reached)]
+        yield from found
+        if found:
+            return
 
 
 def _steps(env: Environment, facts: Facts) -> Iterator[str]:
     """Compares steps from the states of a table with what it says about them."""
     yield from _outcomes(env, facts)
     yield from _rewards(facts)
-    yield from _successors(facts)
-    yield from _frequencies(facts)
+    elsewhere = list(_successors(facts))
+    yield from elsewhere or _frequencies(facts)
 
 
 # --- Where episodes start, and how long they are ----------------------------------------------
@@ -204,13 +206,14 @@ def _compare(
     facts: Facts, who: str, drawn: Draws, own: np.ndarray, happens: np.ndarray
 ) -> Iterator[str]:
     """Rewards `[n, A]` or `[n, A, O]` that are not those of the table, in one state or in all."""
-    for row, *which in np.argwhere(off_alone(drawn, own, happens))[:1]:
+    alone = np.argwhere(off_alone(drawn, own, happens))
+    for row, *which in alone[:1]:
         at = (row, *which)
         yield (
             f"a step in state {facts.places[row]} brings the {who} {drawn.mean[at]:.6g} for "
             f"{_named(which)}, but its table says {own[at]:.6g}"
         )
-    for which in np.argwhere(off_together(drawn, own, happens))[:1]:
+    for which in [] if len(alone) else np.argwhere(off_together(drawn, own, happens))[:1]:
         at = (slice(None), *which)
         off = np.where(happens, drawn.mean - own, 0)[at].sum() / max(1, happens[at].sum())
         yield (

@@ -78,16 +78,16 @@ def _is_closed(subject: Subject) -> Iterator[str]:
     facts = subject.facts
     listed, times = facts.listed, comparisons.times(subject)
     goes_on = (listed.probs > 0) & ~listed.terminated
-    for _, pair, number in np.argwhere(goes_on & (facts.listed_place == NOWHERE))[:1]:
-        state = shown(row_of(facts.successor, 0, pair, number))
+    for which, pair, number in np.argwhere(goes_on & (facts.listed_place == NOWHERE))[:1]:
+        state = shown(row_of(facts.successor, which, pair, number))
         yield (
             f"{subject.after(pair)} its transitions lead to the state {state}, which is not in its "
             "tabular_states"
         )
-    for _, pair, number in np.argwhere(goes_on & (listed.time != times[:, None] + 1))[:1]:
+    for which, pair, number in np.argwhere(goes_on & (listed.time != times[:, None] + 1))[:1]:
         yield (
             f"{subject.after(pair)} its transitions lead from time {times[pair]} to time "
-            f"{listed.time[0, pair, number]}, but time must grow by 1"
+            f"{listed.time[which, pair, number]}, but time must grow by 1"
         )
     if facts.drawn is not None:
         is_wrong = ~facts.drawn.terminated & (facts.drawn.time != times[:, None] + 1)

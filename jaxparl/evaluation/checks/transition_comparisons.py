@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxparl.environment import Environment, GameParams
@@ -22,7 +23,6 @@ from jaxparl.evaluation.checks.draws import (
     unlikely,
 )
 from jaxparl.evaluation.checks.transition_facts import Facts, draw
-from jaxparl.exact import enumeration
 from jaxparl.lookup import NOWHERE
 
 # Steps that are drawn again, in the hope of as many draws of each as there were of all.
@@ -74,9 +74,9 @@ def joint(name: str, choice: np.ndarray) -> str:
 def times(subject: Subject) -> np.ndarray:
     """`[P]`, of the states of the pairs."""
     pairs = subject.facts.pairs
-    states: Any = enumeration(subject.env)
-    time: np.ndarray = np.asarray(jax.device_get(states.time))[pairs.place] + pairs.later
-    return time
+    states = subject.env.exact.states()  # type: ignore[union-attr]
+    time = jax.vmap(lambda state: jnp.asarray(state.time))(states)  # over S
+    return np.asarray(time)[pairs.place] + pairs.later
 
 
 class Chances(NamedTuple):
