@@ -109,8 +109,8 @@ class _Reuse:
             return [None] * len(eqn.outvars)
         if not any(map(_is_of_jax, _inner(eqn))):
             return self._apply_own(eqn, keys)
-        # What happens within one of JAX' own functions is its business: Poisson's numbers are drawn
-        # in two ways with the same key, of which one is taken; binomial ones are, too, by two loops.
+        # What happens within one of JAX' own functions is its business: Poisson's numbers are
+        # drawn in two ways with one key, of which one is taken; binomial ones too, in two loops.
         before, places, self.used = self.used, len(self.places), set()
         outs = self._apply_own(eqn, keys)
         del self.places[places:]
