@@ -107,7 +107,7 @@ FORMS = {
     ),
     "a callback": Mistake(
         {"outcome_probs": Instead.with_callback},
-        r"its outcome_probs, in a batch of jax\.vmap, fails \(.*\): NotImplementedError: vmap is .*",
+        r"its outcome_probs, in a batch of jax\.vmap, fails \(.*\): NotImplementedError: .*",
     ),
     "a part of observations": Mistake(
         {
