@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from jaxparl.equilibrium import meta_algorithm as meta_algorithm
     from jaxparl.equilibrium import solutions_of as solutions_of
     from jaxparl.equilibrium import value_iteration as value_iteration
+    from jaxparl.evaluation.checks import check_env as check_env
     from jaxparl.experiment.checkpoint import load_weights as load_weights
     from jaxparl.experiment.run import run_job as run_job
     from jaxparl.learning.components import Components as Components
@@ -58,6 +59,7 @@ _HOME = {
     "Transitions": "jaxparl.environment",
     "backward_induction": "jaxparl.equilibrium",
     "best_response": "jaxparl.equilibrium",
+    "check_env": "jaxparl.evaluation.checks",
     "load": "jaxparl.trained",
     "load_weights": "jaxparl.experiment.checkpoint",
     "make": "jaxparl.envs",

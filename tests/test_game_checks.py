@@ -20,8 +20,8 @@ from jaxparl.envs.coin_game import CoinGame
 from jaxparl.envs.coin_game import Settings as CoinSettings
 from jaxparl.equilibrium import best_response
 from jaxparl.evaluation.checks import check_game
+from jaxparl.evaluation.checks.table_checks import longest_episode
 from jaxparl.evaluation.offers import learned_offers
-from jaxparl.evaluation.table_checks import longest_episode
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, target_weights

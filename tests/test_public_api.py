@@ -50,6 +50,7 @@ def test_the_names_are_those_that_users_rely_on():
         "TrainResult",
         "backward_induction",
         "best_response",
+        "check_env",
         "load_weights",
         "make",
         "make_train",

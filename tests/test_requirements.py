@@ -75,7 +75,7 @@ def noisy(self, state, params):
             r"OtherGame: the states of its solutions have the shape \(127, 2\), not \(128, 2\)",
         ),
         (
-            game_of(observed_actions=False),
+            game_of(observed_actions=False, num_outcomes=4, outcome_probs=noisy),
             "OtherGame: it has several agents and hides their actions, .* must be None",
         ),
         (

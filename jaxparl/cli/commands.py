@@ -1,4 +1,4 @@
-"""The commands `jaxparl train`, `plan` and `merge`, and how a process ends."""
+"""The commands `jaxparl train`, `plan`, `check` and `merge`, and how a process ends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from jaxparl.cli import parsing
 from jaxparl.cli.games import environment_of
+from jaxparl.evaluation.checks import check_env, describe
 from jaxparl.experiment import console
 from jaxparl.experiment.job import announce_part, check_lanes, check_validation, prepare
 from jaxparl.experiment.merge import merge
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Raises:
       SystemExit: with code 0 after help; with code 2 and one line for bad input, nothing written;
-        with code 1 and one line for what fails later; with 128 + N after signal N.
+        with code 1 and one line for what fails later, or for each mistake of a game that is
+        checked; with 128 + N after signal N.
     """
     with unbreakable():
         _run_command(list(sys.argv[1:] if argv is None else argv))
@@ -43,6 +45,8 @@ def _run_command(arguments: Sequence[str]) -> None:
         _merge(rest)
     elif isinstance(command, parsing.Plan):
         _plan(arguments[1:])
+    elif isinstance(command, parsing.Check):
+        _check(arguments[1:])
     elif isinstance(command, parsing.Train):
         _train(arguments[1:])
     elif rest and rest[0] not in parsing.HELP_FLAGS:
@@ -85,6 +89,18 @@ def _plan(arguments: Sequence[str]) -> None:
         announce_part(part)
         check_games(env, runs)
     console.plan(plan(job.config, env, runs, job.options.lanes, job.options.validate))
+
+
+def _check(arguments: Sequence[str]) -> None:
+    with _bad_input():
+        job = parsing.parse(arguments, "check")
+        env = environment_of(job)
+        env_params = env.default_params.replace(**job.env_params)
+    complaints = check_env(env, env_params)
+    if complaints:
+        print(*complaints, sep="\n")
+        sys.exit(_FAILED)
+    print(f"nothing is wrong with {describe(env, env_params)}")
 
 
 def _merge(arguments: Sequence[str]) -> None:

@@ -63,6 +63,11 @@ class Plan(Train):
 
 
 @dataclasses.dataclass(frozen=True)
+class Check(Train):
+    """The same on one that checks."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Merge:
     """The same on one that merges: nothing, all arguments are left for the second pass."""
 
@@ -76,6 +81,7 @@ class _Help:
 COMMANDS: dict[str, tuple[type, str]] = {
     "train": (Train, "train principals and their agents on a game"),
     "plan": (Plan, "show what training would need: memory and time"),
+    "check": (Check, "say what is wrong with a game, and what was checked"),
     "merge": (Merge, "join the parts of a sweep that was trained with --shard"),
     "help": (_Help, "print this help"),
 }
@@ -99,7 +105,7 @@ def parse(argv: Sequence[str], command: str = "train") -> Job:
 
     Args:
       argv: what follows the command.
-      command: `train`, or `plan`.
+      command: `train`, `plan`, or `check`.
 
     Raises:
       ValueError: for an unknown game, preset or option, or a value out of range.

@@ -10,14 +10,13 @@ import jax
 import numpy as np
 
 from jaxparl.environment import Environment, ExactTable, GameParams
+from jaxparl.evaluation.checks.small_programs import (
+    NUM_STARTS,
+    QUICK_TO_COMPILE,
+    random_numbers,
+)
 from jaxparl.types import PyTree, TabularGame
 
-# XLA-09, see docs/xla.md.
-# For a program that runs once, and briefly, compile time matters more than run time.
-QUICK_TO_COMPILE: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
-
-#: Starts of episodes that are drawn.
-NUM_STARTS = 1_024
 # Steps that are drawn in all, and at most from one state with one action and outcome.
 _MOST_DRAWS, _MOST_REPEATS = 2**16, 256
 
@@ -89,16 +88,6 @@ def select(facts: Facts, rows: np.ndarray) -> Facts:
     """The facts about some of the n states."""
     by_state = {name: getattr(facts, name) for name in ("places", "outcome_probs", *_OF_STEPS)}
     return facts._replace(**jax.tree.map(lambda leaf: leaf[rows], by_state))
-
-
-def random_numbers(count: int) -> np.ndarray:
-    """The data of so many keys, `[count, ...]`, for `jax.random.wrap_key_data`.
-
-    They are drawn here, as a program that splits keys takes longer to compile than the rules.
-    """
-    data = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
-    rng = np.random.default_rng(0)
-    return rng.integers(0, 2**32, (count, *data.shape), dtype=np.uint32)
 
 
 @functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)

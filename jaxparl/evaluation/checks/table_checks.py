@@ -13,14 +13,17 @@ import numpy as np
 
 from jaxparl.environment import Environment, ExactTable, GameParams
 from jaxparl.equilibrium import check_table
-from jaxparl.evaluation.draws import Draws, unlikely
-from jaxparl.evaluation.table_facts import NUM_STARTS, Facts, find, select, shapes
+from jaxparl.evaluation.checks.draws import (
+    MOST_ERRORS,
+    TOLERANCE,
+    Draws,
+    off_alone,
+    off_together,
+    unlikely,
+)
+from jaxparl.evaluation.checks.small_programs import NUM_STARTS
+from jaxparl.evaluation.checks.table_facts import Facts, find, select, shapes
 from jaxparl.types import PyTree, TabularGame
-
-# Probabilities and rewards that rules and table both round to float32.
-_TOLERANCE = 1e-5
-# A mean is wrong if it is off by so many standard errors.
-_MOST_ERRORS = 6.0
 
 
 def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
@@ -48,7 +51,7 @@ def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
     yield from _starts(facts, places)
     start = np.flatnonzero(facts.start_probs) if facts.start_probs is not None else places
     is_reached, most = longest_episode(facts.table, start[start >= 0])
-    yield from _lengths(most, exact.horizon, int(env_params.max_steps_in_episode))
+    yield from lengths(most, exact.horizon, int(env_params.max_steps_in_episode))
     times = facts.times[0][is_reached]
     if not ((times >= 0) & (times < exact.horizon)).all():
         yield f"its table has states at times that are not within its horizon, {exact.horizon}"
@@ -59,16 +62,18 @@ def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
         facts = find(env, env_params, time) if time else facts
         # Whatever a table says about states that are never reached makes no difference.
         reached = select(facts, np.flatnonzero(is_reached[facts.places]))
-        for each in _steps(env, reached):
-            yield f"{each}{f' (at time {time})' if time else ''}"
+        found = [f"{each}{f' (at time {time})' if time else ''}" for each in _steps(env, reached)]
+        yield from found
+        if found:
+            return
 
 
 def _steps(env: Environment, facts: Facts) -> Iterator[str]:
     """Compares steps from the states of a table with what it says about them."""
     yield from _outcomes(env, facts)
     yield from _rewards(facts)
-    yield from _successors(facts)
-    yield from _frequencies(facts)
+    elsewhere = list(_successors(facts))
+    yield from elsewhere or _frequencies(facts)
 
 
 # --- Where episodes start, and how long they are ----------------------------------------------
@@ -140,7 +145,7 @@ def longest_episode(table: TabularGame, start: np.ndarray) -> tuple[np.ndarray, 
     return is_reached, np.inf if left else length
 
 
-def _lengths(most: float, horizon: int, limit: int) -> Iterator[str]:
+def lengths(most: float, horizon: int, limit: int) -> Iterator[str]:
     """Compares `most` decisions by the rules with the table's horizon and the time limit."""
     if limit < horizon and most > limit:
         yield (
@@ -161,7 +166,7 @@ def _outcomes(env: Environment, facts: Facts) -> Iterator[str]:
     probs, own = facts.outcome_probs[:, 0], facts.table.outcome_probs[facts.places]
     if env.observed_actions and not (probs == np.eye(env.num_actions)).all():
         yield "its actions are observed, but its outcome_probs are not the identity"
-    for row, action, outcome in np.argwhere(~(np.abs(probs - own) <= _TOLERANCE))[:1]:
+    for row, action, outcome in np.argwhere(~(np.abs(probs - own) <= TOLERANCE))[:1]:
         yield (
             f"action {action} in state {facts.places[row]} has outcome {outcome} with probability "
             f"{probs[row, action, outcome]:.6g}, but its table says "
@@ -201,25 +206,18 @@ def _compare(
     facts: Facts, who: str, drawn: Draws, own: np.ndarray, happens: np.ndarray
 ) -> Iterator[str]:
     """Rewards `[n, A]` or `[n, A, O]` that are not those of the table, in one state or in all."""
-    slack = _TOLERANCE * np.maximum(1, np.abs(own))
-    off, variance = drawn.mean - own, np.where(happens, drawn.variance, 0) / drawn.size
-    # A reward that comes rarely may never have been drawn here: others tell how much it varies.
-    usual = np.nan_to_num(variance).sum() / max(1, happens.sum())
-    error = slack + _MOST_ERRORS * np.sqrt(np.fmax(variance, usual))
-    for row, *which in np.argwhere(happens & ~(np.abs(off) <= error))[:1]:
+    alone = np.argwhere(off_alone(drawn, own, happens))
+    for row, *which in alone[:1]:
         at = (row, *which)
         yield (
             f"a step in state {facts.places[row]} brings the {who} {drawn.mean[at]:.6g} for "
             f"{_named(which)}, but its table says {own[at]:.6g}"
         )
-    # An error that all states have shows in their sum, however few draws there are of each.
-    total = np.where(happens, off, 0).sum(axis=0)
-    error = np.where(happens, slack, 0).sum(axis=0)
-    error = error + _MOST_ERRORS * np.sqrt(variance.sum(axis=0))
-    for which in np.argwhere(np.abs(total) > error)[:1]:
-        mean = total[tuple(which)] / max(1, happens[(slice(None), *which)].sum())
+    for which in [] if len(alone) else np.argwhere(off_together(drawn, own, happens))[:1]:
+        at = (slice(None), *which)
+        off = np.where(happens, drawn.mean - own, 0)[at].sum() / max(1, happens[at].sum())
         yield (
-            f"for {_named(which)}, steps bring the {who} {mean:+.6g} compared with its table, on "
+            f"for {_named(which)}, steps bring the {who} {off:+.6g} compared with its table, on "
             "average over its states"
         )
 
@@ -236,7 +234,7 @@ def _successors(facts: Facts) -> Iterator[str]:
     named = (_leads_to(facts) & (probs > 0)[:, None, :, None]).any(axis=-1)
     time = facts.next_time - facts.times[0][facts.places][:, None, None, None]
     for is_wrong, complaint in (
-        (ends & (goes_on > 1 - _TOLERANCE), "the game ends, but its table goes on"),
+        (ends & (goes_on > 1 - TOLERANCE), "the game ends, but its table goes on"),
         (~ends & (goes_on <= 0), "the game goes on, but its table ends"),
         (~ends & ~named, "a state follows that is no successor in its table"),
         (~ends & (time != 1), "the time does not grow by 1"),
@@ -274,7 +272,7 @@ def _frequencies(facts: Facts) -> Iterator[str]:
         expected = draws[:, action] * share[:, action]
         error = np.sqrt((expected * (1 - share[:, action])).sum())
         off = abs(found[:, action].sum() - expected.sum())
-        if error > _MOST_ERRORS and off > _MOST_ERRORS * error:
+        if error > MOST_ERRORS and off > MOST_ERRORS * error:
             after = "" if isinstance(action, slice) else f" after action {action}"
             yield (
                 f"{found[:, action].sum()} of {draws[:, action].sum()} steps{after} lead to the "
