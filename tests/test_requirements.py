@@ -148,10 +148,6 @@ UNFIT = {
         game_of(default_params=property(forever)),
         "its episodes need a time limit, but max_steps_in_episode is 2147483647",
     ),
-    "ends": (
-        game_of(resolve=ends_by_itself),
-        "its episodes must last until the time limit, but the game ends by itself",
-    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,8 @@ from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState, Weights
 from jaxparl.types import Contract, Offer, PyTree
 
+# What networks compute for all follow sets of many agents at once would not fit into a cache.
+_SETS_AT_ONCE = 16
 
 class Learner(NamedTuple):
     """The functions of all that learns, and the problem that they are built for."""
@@ -110,6 +113,17 @@ def standing_contracts(
     def q_truncated(follows: jax.Array) -> jax.Array:
         return learner.agent.q_values(weights.agent, observation, others_follow(follows), probs)
 
-    return learner.principal.standing_contracts(
-        jax.vmap(q_truncated)(sets), probs, action
-    )  # over M
+    q_by_set = over_follow_sets(q_truncated, sets)  # over M
+    return learner.principal.standing_contracts(q_by_set, probs, action)
+
+
+def over_follow_sets(of_set: Callable[[jax.Array], PyTree], sets: jax.Array) -> PyTree:
+    """Applies a function of one set of followers to `[M, N]` of them; of many, to a few at a time.
+
+    Examples:
+      >>> over_follow_sets(jnp.sum, jnp.ones((40, 3), bool)).shape
+      (40,)
+    """
+    if len(sets) <= _SETS_AT_ONCE:
+        return jax.vmap(of_set)(sets)
+    return jax.lax.map(of_set, sets, batch_size=_SETS_AT_ONCE)
