@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxparl.equilibrium.joint_rules import JointState, Rule
-from jaxparl.equilibrium.value_iteration import discounted_fixed_point
+from jaxparl.equilibrium.value_iteration import discounted_fixed_point, fixed_point
 from jaxparl.exact import chances
 from jaxparl.types import JointGame, PlayValue
 
@@ -98,7 +98,8 @@ def _repeat(
 ) -> jax.Array:
     """What all states bring `[S, D, X]` at the first of so many steps, or without an end."""
     if horizon is not None:
-        return jax.lax.fori_loop(0, jnp.asarray(horizon), lambda _, later: step_back(later), end)
+        # Values that one more step does not change are those of any longer horizon, too.
+        return fixed_point(step_back, end, tolerance=0.0, max_iterations=horizon).values
     found = discounted_fixed_point(step_back, end, discount)
     return jnp.where(found.is_settled, found.values, jnp.nan)
 

@@ -223,7 +223,7 @@ def fixed_point(
     operator: Callable[[Tree], Tree],
     start: Tree,
     tolerance: ArrayLike,
-    max_iterations: int,
+    max_iterations: ArrayLike,
     *,
     least: ArrayLike = 0,
 ) -> FixedPoint[Tree]:
@@ -234,7 +234,7 @@ def fixed_point(
       start: the first values.
       tolerance: in units of the values; relative to the largest of them where that exceeds 1,
         because floating-point numbers resolve no more.
-      max_iterations: static.
+      max_iterations: `[]`.
       least: how many iterations there are at least.
 
     Returns:
