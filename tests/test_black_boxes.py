@@ -4,7 +4,6 @@ import dataclasses
 
 import jax
 import numpy as np
-from small import COIN_ENV
 from untrained import CONFIG, LEARNER, terms, validation_of
 
 from jaxparl.evaluation.offers import payments_for

@@ -16,7 +16,7 @@ from PIL import Image, ImageSequence
 from jaxparl.config import Config, HyperParams
 from jaxparl.envs import make
 from jaxparl.evaluation.rollouts import record_episode
-from jaxparl.experiment import figures
+from jaxparl.experiment import animation, figures
 from jaxparl.experiment.results import StageResult, diverged
 from jaxparl.experiment.statistics import group_runs
 from jaxparl.learning.problem import Problem
@@ -159,7 +159,7 @@ def test_a_recorded_episode_is_one_of_the_game_and_a_frame_per_step(tmp_path):
     np.testing.assert_array_equal(steps.env_state.agents[1:], np.stack([right, left], axis=1))
 
     path = tmp_path / "episode.gif"
-    figures.episode(path, env, steps)
+    animation.episode(path, env, steps)
     with Image.open(path) as picture:
         frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(picture)]
     assert len(frames) == 5
@@ -172,7 +172,7 @@ def test_an_episode_in_which_nobody_earns_anything_is_drawn_without_a_warning(tm
     problem = Problem(Config(), env, params, HyperParams())
     nothing = jnp.zeros((2, env.num_outcomes))
     steps = record_episode(problem, lambda _: (still, still, nothing), jax.random.key(0), 2)
-    figures.episode(tmp_path / "episode.gif", env, steps._replace(reward=0.0 * steps.reward))
+    animation.episode(tmp_path / "episode.gif", env, steps._replace(reward=0.0 * steps.reward))
 
 
 def test_importing_what_draws_and_writes_leaves_other_settings_as_they_were():

@@ -22,7 +22,6 @@ FOLLOW_SETS = list(itertools.product((False, True), repeat=2))
 STATES = COIN_ENV.exact.states()
 
 
-
 def paid(terms, states, action):
     """What is paid for actions `[S, N]`; they are observed."""
     _, payments = offered_under(terms, states)
@@ -56,9 +55,7 @@ def test_only_those_who_follow_are_paid_the_most_that_any_choice_of_the_others_m
 
 def test_a_share_of_the_contracts_may_be_paid():
     asked = recommended(terms(PRINCIPAL), STATES)
-    full, half = (
-        paid(terms(Scheme(contract_weight=share)), STATES, asked) for share in (1.0, 0.5)
-    )
+    full, half = (paid(terms(Scheme(contract_weight=share)), STATES, asked) for share in (1.0, 0.5))
     assert np.max(full) > 0.1
     np.testing.assert_allclose(half, full / 2, atol=1e-6)
 

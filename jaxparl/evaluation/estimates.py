@@ -75,8 +75,7 @@ def estimate_largest(values: jax.Array) -> Estimate:
     halves = values[0::2], values[1::2]
     chosen = [jnp.argmax(jnp.mean(half, axis=0)) for half in halves]
     found = [
-        estimate_mean(half[:, other])
-        for half, other in zip(halves, reversed(chosen), strict=True)
+        estimate_mean(half[:, other]) for half, other in zip(halves, reversed(chosen), strict=True)
     ]
     value = (found[0].value + found[1].value) / 2
     return Estimate(value, jnp.hypot(found[0].error, found[1].error) / 2)

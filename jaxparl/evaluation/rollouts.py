@@ -91,7 +91,7 @@ def play_episode(problem: Problem, decide: Decide, key: jax.Array) -> Episode:
             is_over=terminated | (is_cut if env.has_horizon else later < NEGLIGIBLE),
             weight=later,
             decisions=episode.decisions + weight,
-            followed=episode.followed + weight * (action == recommendation),
+            followed=episode.followed + jnp.where(action == recommendation, weight, 0.0),
             principal_reward=episode.principal_reward + weight * info["principal_reward"],
             agent_reward=episode.agent_reward + weight * reward,
             payment=episode.payment + weight * payments_for(payments, info["outcome"]),

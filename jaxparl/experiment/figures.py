@@ -1,4 +1,4 @@
-"""Figures and animations. The only file that imports matplotlib; it leaves pyplot alone."""
+"""Figures. Only this file and `animation` import matplotlib; they leave pyplot alone."""
 
 from __future__ import annotations
 
@@ -6,38 +6,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
-from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from jaxparl.environment import Environment
-from jaxparl.evaluation.rollouts import Step
-from jaxparl.experiment.metrics_table import METRICS, Metric
+from jaxparl.experiment.metrics_table import ABOUT, METRICS, Metric
 from jaxparl.experiment.results import StageResult
 from jaxparl.experiment.statistics import (
     LEAST_RUNS_FOR_INTERVAL,
     Group,
     estimate,
+    half_interval,
     kinds_of_centre,
 )
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _EXACT_COLOUR = "0.35"
-# Red and blue first, as the agents of the Coin Game are called.
-_AGENT_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _PANELS_IN_A_ROW = 3
 # What fits below the panels.
 _LEGEND_CHARACTERS = 110
-_FRAMES_PER_SECOND = 2
-_STYLE: dict[Any, Any] = {
+#: What all figures have in common, as settings of matplotlib.
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -54,7 +49,9 @@ def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) ->
 
     Below five seeds every run is a thin line, and the thick one is their mean. From five seeds on
     the thick one is the interquartile mean, in the band of its 95% interval. Runs that have
-    diverged do not count; they are dotted up to where they did.
+    diverged do not count; they are dotted up to where they did. The panel of a metric that is
+    estimated by episodes says so; below five seeds its band is the mean's 95% interval over
+    episodes.
 
     Args:
       path: of the figure.
@@ -67,9 +64,13 @@ def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) ->
     metrics = [metric for metric in METRICS if metric.panel and metric.name in result.curves]
     columns = min(len(metrics), _PANELS_IN_A_ROW)
     rows = -(-len(metrics) // columns)
-    with mpl.rc_context(_STYLE):
-        legend = _Legend(groups, any(metric.exact in result.curves for metric in metrics))
-        figure = _figure(4.1 * columns, 3.1 * rows + legend.height)
+    with mpl.rc_context(STYLE):
+        legend = _Legend(
+            groups,
+            has_exact=any(metric.exact in result.curves for metric in metrics),
+            has_estimates=any(metric.error in result.curves for metric in metrics),
+        )
+        figure = new_figure(4.1 * columns, 3.1 * rows + legend.height)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, metric in zip(axes, metrics, strict=False):
             _draw_panel(axis, metric, groups, result)
@@ -87,8 +88,8 @@ def throughput(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
       path: of the figure.
       rates: by name, then by the number of runs.
     """
-    with mpl.rc_context({**_STYLE, "axes.prop_cycle": cycler(color=_COLOURS)}):
-        figure = _figure(5.2, 3.6)
+    with mpl.rc_context({**STYLE, "axes.prop_cycle": cycler(color=_COLOURS)}):
+        figure = new_figure(5.2, 3.6)
         axis = figure.subplots()
         for name, found in rates.items():
             runs = np.array(list(found))
@@ -107,36 +108,8 @@ def throughput(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
         figure.savefig(path)
 
 
-def episode(path: Path, env: Environment, steps: Step) -> None:
-    """Draws an episode as a GIF: the game, and beside it recommendations, actions and payments.
-
-    Args:
-      path: of the GIF.
-      env: a game that can draw its states.
-      steps: the steps of the episode, with a leading axis T.
-    """
-    steps = jax.tree.map(np.asarray, steps)
-    with mpl.rc_context({**_STYLE, "axes.prop_cycle": cycler(color=_AGENT_COLOURS)}):
-        figure = _figure(7.4, 3.5)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
-
-        def frame(step: int) -> None:
-            left.clear()
-            left.grid(False)
-            env.draw(left, jax.tree.map(lambda leaf: leaf[step], steps.env_state))
-            left.set_title(f"step {step + 1} of {len(steps.action)}", loc="left", fontsize=10)
-            right.clear()
-            _draw_sums(right, steps, step)
-            title = _describe_step(env, steps, step)
-            right.set_title(title, loc="left", fontsize=9, family="monospace")
-
-        # Without an init_func of its own the animation would draw the first frame twice.
-        length = len(steps.action)
-        animation = FuncAnimation(figure, frame, frames=length, init_func=lambda: None)
-        animation.save(path, PillowWriter(fps=_FRAMES_PER_SECOND), dpi=100)
-
-
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches, which pyplot does not know."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -155,6 +128,7 @@ def _line_style(number: int) -> dict[str, Any]:
 def _draw_panel(axis: Axes, metric: Metric, groups: Sequence[Group], result: StageResult) -> None:
     """Draws one metric of all groups, and its exact value."""
     curve, exact = result.curves[metric.name], result.curves.get(metric.exact)
+    errors = result.curves.get(metric.error)
     lines = np.full(len(groups), np.nan)
     if exact is not None:
         lines[:] = [estimate(group.values(exact)).centre[-1] for group in groups]
@@ -163,10 +137,16 @@ def _draw_panel(axis: Axes, metric: Metric, groups: Sequence[Group], result: Sta
     for number, group in enumerate(groups):
         style = _line_style(number)
         _draw_group(axis, result.iterations, curve, group, style)
+        if errors is not None:
+            _draw_estimates(
+                axis, result.iterations, curve, errors, group=group, colour=style["color"]
+            )
         if np.isfinite(lines[number]):
             colour = _EXACT_COLOUR if is_shared else style["color"]
             axis.axhline(lines[number], color=colour, linestyle="--", linewidth=1.0)
     _finish_panel(axis, metric, result.iterations)
+    if errors is not None:
+        axis.set_title(f"{ABOUT} {axis.get_title(loc='left')}", loc="left", fontsize=10)
 
 
 def _draw_group(
@@ -194,13 +174,47 @@ def _draw_group(
                 markersize=2.5,
             )
     if len(values) >= LEAST_RUNS_FOR_INTERVAL:
-        if marker:
-            ends = np.stack([found.centre - found.low, found.high - found.centre])
-            axis.errorbar(iterations, found.centre, ends, color=style["color"], linewidth=1.0)
-        axis.fill_between(
-            iterations, found.low, found.high, color=style["color"], alpha=0.18, linewidth=0
-        )
+        _draw_band(axis, iterations, (found.low, found.centre, found.high), style["color"])
     axis.plot(iterations, found.centre, **style, linewidth=1.6, marker=marker, markersize=5)
+
+
+def _draw_estimates(
+    axis: Axes,
+    iterations: np.ndarray,
+    curve: np.ndarray,
+    errors: np.ndarray,
+    *,
+    group: Group,
+    colour: str,
+) -> None:
+    """Draws how certain the estimates of a few seeds are; the band of many seeds has it in it.
+
+    Args:
+      axis: of the panel.
+      iterations: of the evaluations.
+      curve: the estimates of all groups, `[R, evaluations]`.
+      errors: their standard errors, likewise.
+      group: whose are drawn.
+      colour: of the group.
+    """
+    if group.num_sound < LEAST_RUNS_FOR_INTERVAL:
+        centre = estimate(group.values(curve)).centre
+        half = half_interval(group.values(errors))
+        _draw_band(axis, iterations, (centre - half, centre, centre + half), colour)
+
+
+def _draw_band(
+    axis: Axes,
+    iterations: np.ndarray,
+    interval: tuple[np.ndarray, np.ndarray, np.ndarray],
+    colour: str,
+) -> None:
+    """Draws an interval, from its lower end over its centre to its upper end, `[evaluations]`."""
+    low, centre, high = interval
+    if len(iterations) == 1:
+        ends = np.stack([centre - low, high - centre])
+        axis.errorbar(iterations, centre, ends, color=colour, linewidth=1.0)
+    axis.fill_between(iterations, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
 def _mark_end(axis: Axes, iterations: np.ndarray, run: np.ndarray, colour: str) -> None:
@@ -232,7 +246,7 @@ def _finish_panel(axis: Axes, metric: Metric, iterations: np.ndarray) -> None:
 class _Legend:
     """The legend of learning curves, below all panels, where it covers no curve."""
 
-    def __init__(self, groups: Sequence[Group], has_exact: bool):
+    def __init__(self, groups: Sequence[Group], *, has_exact: bool, has_estimates: bool):
         self._handles = [
             Line2D([], [], **_line_style(number), linewidth=1.6, label=_legend_text(group))
             for number, group in enumerate(groups)
@@ -240,10 +254,10 @@ class _Legend:
         if has_exact:
             line = Line2D([], [], color=_EXACT_COLOUR, linestyle="--", linewidth=1.0, label="exact")
             self._handles.append(line)
-        self._title = _legend_title(groups)
+        self._title = _legend_title(groups, has_estimates=has_estimates)
         widest = max(len(str(handle.get_label())) for handle in self._handles)
         self._columns = max(1, min(len(self._handles), _LEGEND_CHARACTERS // (widest + 6)))
-        rows = -(-len(self._handles) // self._columns) + bool(self._title)
+        rows = -(-len(self._handles) // self._columns) + len(self._title.splitlines())
         #: Inches that the figure needs for it.
         self.height = 0.2 * rows + 0.1
 
@@ -264,52 +278,20 @@ def _legend_text(group: Group) -> str:
     return f"{group.name} ({group.size}{diverged})"
 
 
-def _legend_title(groups: Sequence[Group]) -> str:
-    """What the lines are, as far as any group has several runs."""
+def _legend_title(groups: Sequence[Group], *, has_estimates: bool) -> str:
+    """What the lines and bands are, as far as any group has several runs, or estimates."""
     few = "thick: mean over seeds; thin: each seed"
     many = "interquartile mean over seeds, and its 95% bootstrap interval"
+    lines = []
     match kinds_of_centre(groups):
         case (True, True):
-            return f"{many} (below {LEAST_RUNS_FOR_INTERVAL} seeds {few})"
+            lines.append(f"{many} (below {LEAST_RUNS_FOR_INTERVAL} seeds {few})")
         case (True, False):
-            return few
+            lines.append(few)
         case (False, True):
-            return many
-    return ""
-
-
-def _draw_sums(axis: Axes, steps: Step, step: int) -> None:
-    """What every agent has earned and was paid, until this step."""
-    length, num_agents = steps.action.shape
-    sums = {"earned": steps.reward.cumsum(axis=0), "paid": steps.payment.cumsum(axis=0)}
-    most = max(total.max() for total in sums.values())
-    least = min(0.0, *(total.min() for total in sums.values()))
-    # Where nobody earns anything, the axis still needs a height.
-    axis.set(xlim=(0, length), ylim=(1.05 * least, 1.05 * most if most > 0 else 1.0))
-    axis.set_xlabel("steps")
-    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for agent in range(num_agents):
-        for (kind, total), style in zip(sums.items(), ("-", ":"), strict=True):
-            axis.plot(
-                np.arange(step + 2),
-                np.concatenate([[0.0], total[: step + 1, agent]]),
-                color=f"C{agent}",
-                linestyle=style,
-                label=f"{kind}, agent {agent}",
-            )
-    axis.legend(loc="upper left", fontsize=8)
-
-
-def _describe_step(env: Environment, steps: Step, step: int) -> str:
-    """A line per agent: what was recommended, what it did, what it earned and was paid."""
-
-    def line(agent: int) -> str:
-        asked, done = steps.recommendation[step, agent], steps.action[step, agent]
-        label = env.action_labels[asked] if asked >= 0 else "-"
-        earned, paid = steps.reward[step, agent], steps.payment[step, agent]
-        return (
-            f"agent {agent}: asked {label} does {env.action_labels[done]} "
-            f"earns {earned:.1f} paid {paid:.2f}"
-        )
-
-    return "\n".join(line(agent) for agent in range(steps.action.shape[1]))
+            lines.append(many)
+    if has_estimates:
+        is_few = min(group.num_sound for group in groups) < LEAST_RUNS_FOR_INTERVAL
+        band = ", with the 95% interval over them" if is_few else ""
+        lines.append(f"{ABOUT}: estimated by episodes{band}")
+    return "\n".join(lines)

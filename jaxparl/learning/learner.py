@@ -20,6 +20,7 @@ from jaxparl.types import Contract, Offer, PyTree
 # What networks compute for all follow sets of many agents at once would not fit into a cache.
 _SETS_AT_ONCE = 16
 
+
 class Learner(NamedTuple):
     """The functions of all that learns, and the problem that they are built for."""
 

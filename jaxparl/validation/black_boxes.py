@@ -188,7 +188,7 @@ def act(
     action, explores = acting.explore(problem, state.actor, wanted, key_explore, iteration)
     if state.learns is not None:
         follows = is_alone(terms.scheme) & (
-            jnp.arange(problem.env.num_agents) != state.learns[:, None]
+            jnp.arange(problem.env.num_agents)[None] != state.learns[:, None]
         )
         wanted = jnp.where(follows, recommendation, wanted)
         action = jnp.where(follows, recommendation, action)

@@ -130,9 +130,7 @@ def evaluate(
     )
 
 
-def play_mixes(
-    learner: Learner, terms: Terms, own_policy: Policy, key: jax.Array
-) -> Episode:
+def play_mixes(learner: Learner, terms: Terms, own_policy: Policy, key: jax.Array) -> Episode:
     """Episodes `[M, D]` of all mixes; those that a scheme does not need are over before they begin.
 
     An agent that does not follow takes the action of its own policy, given the recommendation. If

@@ -21,6 +21,7 @@ from jaxparl.evaluation.offers import (
 from jaxparl.evaluation.rollouts import all_follow
 from jaxparl.learning.learner import Learner
 from jaxparl.learning.state import Weights
+from jaxparl.numbers import as_count
 from jaxparl.types import PlayValue, PyTree, fixed_key
 
 _FOLLOWED_SEED = 0
@@ -120,7 +121,7 @@ def followed_play(learner: Learner, principal: FrozenPrincipal) -> Followed:
     action, payments = jax.vmap(partial(row_of, problem.env))(principal)  # over S
     payment = payments_for(payments_by_action(problem, payments), action)
     play = partial(solutions_of(problem.env).play_values, problem.env_params, action)
-    return Followed(play(payment), play(jnp.ones_like(payment)).payment)
+    return Followed(play(payment), as_count(play(jnp.ones_like(payment)).payment))
 
 
 def _followed_episodes(learner: Learner, weights: Weights) -> Followed:

@@ -19,7 +19,7 @@ from flax import struct
 from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation.offers import in_every_state, payments_for
 from jaxparl.learning.learner import Learner
-from jaxparl.numbers import mean_ratio, ratio
+from jaxparl.numbers import as_count, mean_ratio, ratio
 from jaxparl.types import PlayValue, PyTree
 from jaxparl.validation.mixes import is_needed, mixes
 from jaxparl.validation.terms import (
@@ -181,7 +181,7 @@ def play_out(learner: Learner, terms: Terms, own_policy: Policy) -> Plays:
 
     def play(given: tuple[jax.Array, jax.Array, jax.Array]) -> PlayValue:
         follows, counted, is_played = given
-        action = jnp.where(follows & (recommendation != NO_ACTION), recommendation, own)
+        action = jnp.where(follows[None] & (recommendation != NO_ACTION), recommendation, own)
         paid_for = [
             payments_for(by_action, action),
             (action == recommendation).astype(by_action.dtype),
@@ -212,7 +212,7 @@ def play_out(learner: Learner, terms: Terms, own_policy: Policy) -> Plays:
     by_agent = values.utilities
     return Plays(
         values=values,
-        followed_share=ratio(followed, recommendations),
+        followed_share=ratio(followed, as_count(recommendations)),
         following=mean_ratio(by_agent[mixed.all_but, agents], by_agent[mixed.everyone, agents]),
         own=mean_ratio(by_agent[mixed.nobody, agents], by_agent[mixed.only, agents]),
     )

@@ -65,6 +65,21 @@ def scheme_names(env: Environment) -> dict[str, tuple[str, bool]]:
     return found
 
 
+def left_out(env: Environment) -> str:
+    """Which of the paper's schemes a game does not have, and why; empty if it has them all.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> left_out(make("game_tree", depth=2)[0])
+      'one agent alone: validated without the schemes that need others'
+    """
+    if env.num_agents == 1:
+        return "one agent alone: validated without the schemes that need others"
+    if not env.observed_actions:
+        return "actions are hidden, so nobody can be paid for following: validated without a nudge"
+    return ""
+
+
 def comparable_schemes(
     env: Environment, followed: Followed, nudge_share: ArrayLike
 ) -> dict[str, Scheme]:
@@ -96,12 +111,12 @@ def comparable_schemes(
     value, others = followed.value, max(1, env.num_agents - 1)
     welfare = jnp.maximum(value.welfare, 0)
     share = jnp.where(welfare > 0, value.payment_share, 0)
+    # Written as XLA divides by a number that it knows, such as a time limit.
+    nudge = welfare * (nudge_share * (1 / followed.recommendations))
     learns_alone = "best response" in scheme_names(env)
     rest = {"others_follow": 0.0} if learns_alone else {}
     schemes = {
-        "principal": Scheme(
-            contract_weight=1.0, nudge=nudge_share * welfare / followed.recommendations, **rest
-        ),
+        "principal": Scheme(contract_weight=1.0, nudge=nudge, **rest),
         "constant": Scheme(proportion=(share + nudge_share) / others, **rest),
         "cooperative": Scheme(proportion=1.0, **rest),
         "selfish": Scheme(**rest),

@@ -169,9 +169,7 @@ def recommended(learner: Learner, terms: Terms, env_state: PyTree) -> jax.Array:
     return _if_in_force(terms.scheme, recommendation)
 
 
-def offered(
-    learner: Learner, terms: Terms, env_state: PyTree
-) -> tuple[jax.Array, jax.Array]:
+def offered(learner: Learner, terms: Terms, env_state: PyTree) -> tuple[jax.Array, jax.Array]:
     """What is recommended in one state, `[N]` int, and paid for each outcome, `[N, O]`.
 
     Where actions are observed, agents that follow are paid by their contracts, and the nudge; the
@@ -228,4 +226,6 @@ def _under(
     if not env.observed_actions:
         return recommendation, scheme.contract_weight * payments
     is_asked = jax.nn.one_hot(recommendation, env.num_outcomes, dtype=bool)
-    return recommendation, jnp.where(is_asked, scheme.contract_weight * payments + scheme.nudge, 0.0)
+    return recommendation, jnp.where(
+        is_asked, scheme.contract_weight * payments + scheme.nudge, 0.0
+    )
