@@ -60,7 +60,8 @@ class TableOfOne:
     env: Environment
 
     @property
-    def _table(self) -> ExactTable[Any, Any]:
+    def table(self) -> ExactTable[Any, Any]:
+        """What its author has written."""
         exact = self.env.exact
         assert isinstance(exact, ExactTable)
         return exact
@@ -68,11 +69,11 @@ class TableOfOne:
     @property
     def num_states(self) -> int:
         """S."""
-        return self._table.num_states
+        return self.table.num_states
 
     def states(self) -> PyTree:
         """All states, with a leading axis `S`."""
-        return self._table.states()
+        return self.table.states()
 
     def joint_game(self, env_params: Any, action: jax.Array | None = None) -> JointGame:
         """The game, state by state, with all actions or with those in `action` `[S, J, 1]`."""
@@ -197,5 +198,5 @@ class JointSolutions(ExactSolutions[Any, Any]):
         """`[]`, T; None where there is no end."""
         env, limit = self.tabulation.env, env_params.max_steps_in_episode
         if isinstance(self.tabulation, TableOfOne):
-            return jnp.minimum(env.horizon, limit)
+            return jnp.minimum(self.tabulation.table.horizon, limit)
         return limit if env.has_horizon else None

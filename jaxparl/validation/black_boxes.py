@@ -157,7 +157,8 @@ def iterate(
         jax.random.fold_in(state.key, iteration), count
     )
     if state.learns is not None:
-        state = dataclasses.replace(state, learns=draw_learns(black_boxes, state, *key_learns))
+        learns = draw_learns(black_boxes, state.actor, state.learns, *key_learns)
+        state = dataclasses.replace(state, learns=learns)
     actor, transition = act(black_boxes, state, key_explore, key_step, iteration)
     memory, batch = replay.remember(config, state.replay, transition, key_sample, iteration)
     agent, loss, error = learn(black_boxes, state.agent, batch, iteration)
@@ -165,11 +166,13 @@ def iterate(
     return dataclasses.replace(state, agent=agent, replay=memory, actor=actor), loss
 
 
-def draw_learns(black_boxes: BlackBoxes, state: ValidationState, key: jax.Array) -> jax.Array:
+def draw_learns(
+    black_boxes: BlackBoxes, actor: ActorState, learns: jax.Array, key: jax.Array
+) -> jax.Array:
     """Which agent learns while the others follow, `[E]`: drawn when an episode begins."""
     num_agents = black_boxes.problem.env.num_agents
-    drawn = jax.random.randint(key, state.actor.starts.shape, 0, num_agents)
-    return jnp.where(state.actor.starts, drawn, state.learns)
+    drawn = jax.random.randint(key, learns.shape, 0, num_agents)
+    return jnp.where(actor.starts, drawn, learns)
 
 
 def act(

@@ -41,7 +41,7 @@ def mixes(num_agents: int) -> Mixes:
       ([[0], [1]], 42)
     """
     only = np.eye(num_agents, dtype=bool)
-    every = np.stack([~only.any(axis=0) & False, *only, *~only, only.any(axis=0)])
+    every = np.stack([np.zeros(num_agents, bool), *only, *~only, np.ones(num_agents, bool)])
     rows = list(dict.fromkeys(map(tuple, every.tolist())))
     place = [rows.index(tuple(row)) for row in every.tolist()]
     return Mixes(

@@ -224,8 +224,7 @@ def _under(
     """What becomes under a scheme of recommendations `[N]` and payments `[N, O]`."""
     recommendation = _if_in_force(scheme, recommendation)
     if not env.observed_actions:
-        return recommendation, scheme.contract_weight * payments
+        return recommendation, jnp.asarray(scheme.contract_weight) * payments
     is_asked = jax.nn.one_hot(recommendation, env.num_outcomes, dtype=bool)
-    return recommendation, jnp.where(
-        is_asked, scheme.contract_weight * payments + scheme.nudge, 0.0
-    )
+    total = scheme.contract_weight * payments + scheme.nudge
+    return recommendation, jnp.where(is_asked, total, 0.0)
