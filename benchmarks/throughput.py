@@ -27,7 +27,7 @@ from report_card import Row, compile_everything, option_parser, report
 
 from jaxparl import cli
 from jaxparl.envs import REGISTRY
-from jaxparl.learning import learner, lockstep, loop
+from jaxparl.learning import loop
 from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, RunState
@@ -98,7 +98,7 @@ def compile_runs(learns: Learner, runs: int) -> Running:
     layout = assign_runs(runs)
 
     def init(seed: jax.Array) -> RunState:
-        return learner.init(learns, jax.random.fold_in(jax.random.key(0), seed))
+        return learns.init(jax.random.fold_in(jax.random.key(0), seed))
 
     def no_evaluation(_: RunState, losses: Losses) -> Losses:
         return losses
@@ -112,8 +112,8 @@ def compile_runs(learns: Learner, runs: int) -> Running:
             learn=partial(
                 loop.run_segment,
                 config,
-                partial(lockstep.iterate, learns),
-                partial(lockstep.move_targets, learns),
+                learns.iterate,
+                learns.move_targets,
             ),
             evaluate=no_evaluation,
             runs=state,
@@ -144,9 +144,9 @@ def from_python(learns: Learner) -> float:
     """Iterations/s of one run whose every iteration is a call of its own; targets stay."""
 
     def iterate(state: RunState, number: jax.Array) -> RunState:
-        return lockstep.iterate(learns, state, number)[0]
+        return learns.iterate(state, number)[0]
 
-    state = jax.jit(partial(learner.init, learns))(jax.random.key(0))
+    state = jax.jit(learns.init)(jax.random.key(0))
     compiled = jax.jit(iterate, donate_argnums=0).lower(state, np.int32(0)).compile()
     taken = []
     for call in range(CALLS):

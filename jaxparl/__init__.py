@@ -24,13 +24,18 @@ if TYPE_CHECKING:
     from jaxparl.environment import GameParams as GameParams
     from jaxparl.environment import PrincipalAgentEnvironment as PrincipalAgentEnvironment
     from jaxparl.environment import Resolution as Resolution
+    from jaxparl.environment import Transitions as Transitions
     from jaxparl.envs import make as make
     from jaxparl.envs import register as register
     from jaxparl.equilibrium import backward_induction as backward_induction
     from jaxparl.equilibrium import best_response as best_response
     from jaxparl.equilibrium import meta_algorithm as meta_algorithm
+    from jaxparl.equilibrium import solutions_of as solutions_of
     from jaxparl.equilibrium import value_iteration as value_iteration
     from jaxparl.experiment.checkpoint import load_weights as load_weights
+    from jaxparl.experiment.run import run_job as run_job
+    from jaxparl.learning.components import Components as Components
+    from jaxparl.trained import load as load
     from jaxparl.training import TrainResult as TrainResult
     from jaxparl.training import make_train as make_train
     from jaxparl.training import make_validate as make_validate
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
 
 # Where each public name is defined.
 _HOME = {
+    "Components": "jaxparl.learning.components",
     "Config": "jaxparl.config",
     "Contract": "jaxparl.types",
     "GameParams": "jaxparl.environment",
@@ -49,8 +55,10 @@ _HOME = {
     "Resolution": "jaxparl.environment",
     "TabularGame": "jaxparl.types",
     "TrainResult": "jaxparl.training",
+    "Transitions": "jaxparl.environment",
     "backward_induction": "jaxparl.equilibrium",
     "best_response": "jaxparl.equilibrium",
+    "load": "jaxparl.trained",
     "load_weights": "jaxparl.experiment.checkpoint",
     "make": "jaxparl.envs",
     "make_train": "jaxparl.training",
@@ -59,6 +67,8 @@ _HOME = {
     "minimal_contract": "jaxparl.contracts",
     "observed_action_contract": "jaxparl.contracts",
     "register": "jaxparl.envs",
+    "run_job": "jaxparl.experiment.run",
+    "solutions_of": "jaxparl.equilibrium",
     "value_iteration": "jaxparl.equilibrium",
 }
 

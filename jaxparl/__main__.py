@@ -6,8 +6,7 @@ import contextlib
 import gc
 import sys
 from collections.abc import Sequence
-
-from jaxparl import startup
+from typing import NoReturn
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -18,17 +17,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        from jaxparl import startup
+    except ValueError as error:
+        # JAX reads its settings when it is imported.
+        _fail(f"JAX cannot be imported: {error}", 2)
+    try:
         startup.start(arguments)
     except (ValueError, RuntimeError) as error:
-        with contextlib.suppress(OSError):  # nobody reads it
-            print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, ValueError) else 1)
+        _fail(str(error), 2 if isinstance(error, ValueError) else 1)
     # Not earlier: gymnax creates arrays when it is imported, and the first array fixes the devices.
     from jaxparl import cli
 
     # What has been imported stays. Collecting it again and again takes a tenth of tracing's time.
     gc.freeze()
     cli.main(arguments)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class HyperParams:
     A float each, or an array under `vmap` over runs.
 
     Attributes:
-      learning_rate: step size of Adam in the first iteration.
+      learning_rate: step size in the first iteration.
       learning_rate_final: the agents' step size in the last iteration; it decays exponentially.
       principal_learning_rate_final: the principal's step size in the last iteration. It is smaller,
         so that recommendations settle first.

@@ -13,8 +13,10 @@ then `resolve` need not be written, as it can draw from `transitions`.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
+import flax.linen as nn
 import jax
 from gymnax.environments import environment, spaces
 
@@ -62,7 +64,12 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
       has_horizon: False where the yardstick is of a game without an end, discounted: then the time
         limit cuts off episodes of training, and nothing else. True where the game that is meant
         ends at the time limit; what it brings is then reported undiscounted.
+      wraps_around: True where observed boards `[H, W, C]` have no edges, as on a torus; False where
+        there are walls around them. The networks are made for it.
       can_draw: True where `draw` shows a state.
+      settings_class: the class of its settings, a frozen dataclass with defaults; each is an option
+        of the command line. None where the environment is made without any.
+      presets: for the command line, by name; see `register`. None: there is one, made for it.
 
     Examples:
       An agent works or does not, and the principal sees only whether the task succeeds.
@@ -101,8 +108,11 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     observed_actions: bool = False
     identifies_agents: bool = True
     has_horizon: bool = True
+    wraps_around: bool = False
     can_draw: bool = False
     settings: Any = None
+    settings_class: type | None = None
+    presets: Mapping[str, Any] | None = None
 
     def __init__(self, settings: Any = None):
         if settings is not None:
@@ -183,15 +193,10 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         return spaces.Discrete(self.num_actions)
 
     @property
-    def exact(
-        self,
-    ) -> (
-        Tabulation[TState, TParams]
-        | ExactTable[TState, TParams]
-        | ExactSolutions[TState, TParams]
-        | None
-    ):
+    def exact(self) -> EnumeratedStates[TState] | None:
         """How the environment is solved exactly; None where it cannot be.
+
+        It is a `Tabulation`, an `ExactTable` of one agent, or `ExactSolutions` of several.
 
         By default it is from `tabular_states` and `transitions`, where there are any.
         """
@@ -238,6 +243,14 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
         first = self.initial_state(jax.random.key(0), params)
         place = exact.state_index(first)
         return (jax.numpy.arange(exact.num_states) == place).astype(float)
+
+    def make_network(self, hidden_sizes: tuple[int, ...], num_outputs: int) -> nn.Module | None:
+        """The network `(observation, bits) -> [..., X]`; by default one for the observation space.
+
+        An environment may bring its own, see `learning.components.Components`.
+        """
+        del hidden_sizes, num_outputs
+        return None
 
     @property
     def action_labels(self) -> tuple[str, ...]:

@@ -65,6 +65,21 @@ class Transitions(Generic[TState]):
       state: the K states that may follow, with a leading axis `K`.
       probs: `[K]`, how likely each is. They sum to 1, and depend on the outcome alone.
       terminated: `[K]` bool, whether the game has ended with each of them.
+
+    Examples:
+      A walk to the left or to the right, after which the game goes on:
+
+      >>> from jax.numpy import array
+      >>> place = array(3)
+      >>> found = Transitions(
+      ...     agent_reward=array([-0.5]),
+      ...     principal_reward=array([0.0]),
+      ...     state=place + array([-1, 1]),
+      ...     probs=array([0.25, 0.75]),
+      ...     terminated=array([False, False]),
+      ... )
+      >>> found.state.tolist()
+      [2, 4]
     """
 
     agent_reward: jax.Array

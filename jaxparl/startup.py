@@ -13,6 +13,8 @@ from pathlib import Path
 
 import jax
 
+from jaxparl.run_options import parse_distributed as parse_distributed
+
 # Programs that compile faster than this, in seconds, are compiled again rather than read.
 _LEAST_SECONDS_TO_CACHE = 0.1
 # From glibc's malloc.h.
@@ -31,7 +33,8 @@ def start(arguments: Sequence[str]) -> None:
 
     Raises:
       ValueError: --distributed is neither `auto` nor HOST:PORT,I/N, or `auto` finds no launcher; or
-        JAX is set to use devices that this machine does not have, or to compile nothing.
+        JAX is set to use devices that this machine does not have, or to compile nothing, or to
+        copy nothing to them.
       RuntimeError: the other processes cannot be reached.
     """
     # What a game and a seed mean does not depend on how JAX is set: `types.KEY_IMPL` fixes how a
@@ -46,6 +49,9 @@ def start(arguments: Sequence[str]) -> None:
     present = jax.config.values
     if present["jax_disable_jit"]:
         raise ValueError("JAX_DISABLE_JIT is set, and training is compiled; unset it")
+    guard = str(present["jax_transfer_guard"])
+    if guard.startswith("disallow"):
+        raise ValueError(f"JAX_TRANSFER_GUARD is {guard}, and training copies to devices; unset it")
     if present["jax_enable_x64"]:
         # Only exact solvers gain from float64, and they are used from Python.
         print("warning: jaxparl learns in float32; JAX_ENABLE_X64 is ignored", file=sys.stderr)
@@ -78,30 +84,6 @@ def option(arguments: Sequence[str], name: str) -> str | None:
         if argument.startswith(f"{name}="):
             return argument.removeprefix(f"{name}=")
     return None
-
-
-def parse_distributed(text: str) -> tuple[str, int, int] | None:
-    """The address, this process's index and their number from --distributed; None for `auto`.
-
-    Raises:
-      ValueError: the text is neither `auto` nor HOST:PORT,I/N.
-
-    Examples:
-      >>> parse_distributed("10.0.0.1:9911,0/2")
-      ('10.0.0.1:9911', 0, 2)
-    """
-    if text == "auto":
-        return None
-    address, _, numbers = text.partition(",")
-    index, _, count = numbers.partition("/")
-    host, _, port = address.rpartition(":")
-    is_valid = host and all(number.isdecimal() for number in (port, index, count))
-    if not is_valid or int(index) >= int(count):
-        raise ValueError(
-            "distributed must be auto or HOST:PORT,I/N with 0 <= I < N, HOST:PORT being where "
-            f"the first process listens, not {text!r}"
-        )
-    return address, int(index), int(count)
 
 
 def cores() -> int:

@@ -26,12 +26,16 @@ from jaxparl.experiment import run as running
 from jaxparl.training.runs import AnyRun
 from jaxparl.training.sweep import Progress
 
-LEARNING = (
+_SIZES = (
     *("--iterations", "400", "--evaluation-interval", "100", "--replay-capacity", "1600"),
-    *("--hidden-sizes", "16", "16", "--games", "0:1", "--seeds", "0:2"),
+    *("--hidden-sizes", "16", "16"),
 )
+LEARNING = (*_SIZES, "--games", "0:1", "--seeds", "0:2")
 SMALL_TREE = ("game_tree", "--depth", "3", *LEARNING)
-SMALL_COIN_GAME = ("coin_game", "--grid-size", "2", "--max-steps-in-episode", "4", *LEARNING)
+_COIN_GAME = ("coin_game", "--grid-size", "2", "--max-steps-in-episode", "4")
+SMALL_COIN_GAME = (*_COIN_GAME, *LEARNING)
+# The same game for --principal, which validates the runs of a folder.
+OF_A_FOLDER = (*_COIN_GAME, *_SIZES)
 # Iterations between two evaluations, and how many evaluations there are.
 INTERVAL, EVALUATIONS = 100, 4
 RESUMED = ("--checkpoint-seconds", "0", "--resume", "auto")

@@ -12,8 +12,7 @@ from benchmark_imports import NAMES, importing_benchmarks
 
 from jaxparl.config import Config
 from jaxparl.envs import make
-from jaxparl.learning import learner
-from jaxparl.learning.learner import make_learner
+from jaxparl.learning.lockstep import Lockstep, make_lockstep
 from jaxparl.learning.problem import Problem
 
 
@@ -33,7 +32,7 @@ def small_learner():
         batch_size=8,
         replay_capacity=80,
     )
-    return make_learner(Problem(config, env, env_params, config.hyper_params))
+    return make_lockstep(Problem(config, env, env_params, config.hyper_params))
 
 
 def traced_only(iterate):
@@ -78,7 +77,7 @@ def test_every_step_of_the_breakdown_goes_on_where_it_has_ended(benchmark, monke
         return 1.0
 
     def trace_all(key):
-        state = learner.init(learns, key)
+        state = learns.init(key)
         shape = (iteration.BATCHES, -1)
         ring = state.replay.ring
         batches = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), ring)
@@ -128,7 +127,7 @@ def test_throughput_is_measured_of_all_runs_together(benchmark, monkeypatch):
     throughput = benchmark("throughput")
     monkeypatch.setattr(throughput, "ITERATIONS", 20)
     monkeypatch.setattr(throughput, "CALLS", 2)
-    monkeypatch.setattr(throughput.lockstep, "iterate", traced_only(throughput.lockstep.iterate))
+    monkeypatch.setattr(Lockstep, "iterate", traced_only(Lockstep.iterate))
     found = throughput.measure(small_learner(), 2)
     assert found.runs == 2
     assert found.iterations_per_second > 0
@@ -138,7 +137,7 @@ def test_throughput_is_measured_of_all_runs_together(benchmark, monkeypatch):
 
 def test_every_iteration_is_called_from_python(benchmark, monkeypatch):
     throughput = benchmark("throughput")
-    iterate, numbers = traced_only(throughput.lockstep.iterate), []
+    iterate, numbers = traced_only(Lockstep.iterate), []
 
     def noted(learns, state, number):
         jax.debug.callback(numbers.append, number)
@@ -146,7 +145,7 @@ def test_every_iteration_is_called_from_python(benchmark, monkeypatch):
 
     monkeypatch.setattr(throughput, "ITERATIONS", 5)
     monkeypatch.setattr(throughput, "CALLS", 2)
-    monkeypatch.setattr(throughput.lockstep, "iterate", noted)
+    monkeypatch.setattr(Lockstep, "iterate", noted)
     assert throughput.from_python(small_learner()) > 0
     jax.effects_barrier()
     assert sorted(map(int, numbers)) == list(range(10))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import (
+    OF_A_FOLDER,
     SMALL_COIN_GAME,
     SMALL_TREE,
     assert_same_results,
@@ -104,7 +105,7 @@ def half_diverged(tmp_path) -> Path:
 
 def test_principals_that_have_diverged_are_left_out_with_a_warning(half_diverged, tmp_path, capsys):
     place = ("--principal", str(half_diverged), "--out", str(tmp_path / "again"))
-    job = cli.parse([*SMALL_COIN_GAME, *place])
+    job = cli.parse([*OF_A_FOLDER, *place])
     experiment = prepare(job, REGISTRY["coin_game"].environment(job.settings))
     experiment.folder.close()
     assert experiment.runs == [RunId(0, 1)]
@@ -116,7 +117,7 @@ def test_a_folder_of_which_every_principal_has_diverged_is_refused(half_diverged
     arrays["agent_loss"][:, -1] = np.inf
     np.savez(half_diverged / "metrics.npz", **arrays)
     place = ("--principal", str(half_diverged), "--out", str(tmp_path / "again"))
-    assert "there is no principal to validate" in fails(capsys, "train", *SMALL_COIN_GAME, *place)
+    assert "there is no principal left" in fails(capsys, "train", *OF_A_FOLDER, *place)
     assert not (tmp_path / "again").exists()
 
 
@@ -148,7 +149,7 @@ def test_a_param_that_is_given_is_that_of_every_run_and_recorded(tmp_path):
 def test_principals_are_validated_with_the_params_that_they_were_trained_with(tmp_path, capsys):
     trained = finished(*SMALL_COIN_GAME, "--validate")
     place = ("--principal", str(trained), "--out", str(tmp_path / "again"))
-    message = fails(capsys, "train", *SMALL_COIN_GAME, *place, "--discount", "0.5")
+    message = fails(capsys, "train", *OF_A_FOLDER, *place, "--discount", "0.5")
     assert "game 0 seed 0 does not have discount 0.5" in message
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from command_line import (
     EVALUATIONS,
+    OF_A_FOLDER,
     SMALL_COIN_GAME,
     fails,
     finished,
@@ -93,7 +94,7 @@ def test_a_game_without_exact_solutions_is_trained_by_the_same_command(tmp_path,
 
 def test_saved_principals_are_validated_to_the_bit_as_in_the_run_that_trained_them(tmp_path):
     trained, again = finished(*VALIDATED), tmp_path / "again"
-    assert train(again, *SMALL_COIN_GAME, "--principal", str(trained)) == 0
+    assert train(again, *OF_A_FOLDER, "--principal", str(trained)) == 0
     before, after = (np.load(path / "validation.npz") for path in (trained, again))
     assert set(before) == set(after)
     for name in before:
@@ -112,7 +113,7 @@ def test_principals_in_a_folder_of_an_older_version_are_read(tmp_path):
     content = {**config, "config": learning, "versions": {"jaxparl": "0.1.0"}}
     (old / "config.json").write_text(json.dumps(content))
     place = ("--principal", str(old), "--out", str(tmp_path / "again"))
-    job = cli.parse([*SMALL_COIN_GAME, *place])
+    job = cli.parse([*OF_A_FOLDER, *place])
     experiment = prepare(job, REGISTRY["coin_game"].environment(job.settings))
     experiment.folder.close()
     assert experiment.saved is not None
@@ -131,7 +132,7 @@ def test_principals_in_a_folder_of_an_older_version_are_read(tmp_path):
 )
 def test_principals_of_another_game_are_refused(change, message, capsys, tmp_path):
     principal = ("--principal", str(finished(*VALIDATED)), "--out", str(tmp_path / "again"))
-    assert message in fails(capsys, "train", *SMALL_COIN_GAME, *principal, *change)
+    assert message in fails(capsys, "train", *OF_A_FOLDER, *principal, *change)
     assert not (tmp_path / "again").exists()
 
 

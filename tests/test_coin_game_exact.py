@@ -12,6 +12,7 @@ from coin_games import RULES, build, in_model, place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxparl.environment import Tabulation
 from jaxparl.envs import make
 from jaxparl.envs.coin_game import CoinGame, Settings
 from jaxparl.envs.coin_game.exact import CoinSolutions
@@ -256,9 +257,9 @@ def test_an_equal_game_with_other_params_compiles_nothing_anew():
     assert CoinSolutions.optimal_welfare._cache_size() == compiled
 
 
-def test_a_game_of_three_agents_has_no_exact_solutions():
+def test_a_game_of_three_agents_is_tabulated_as_this_one_is_of_two():
     env, _ = make("coin_game", grid_size=2, num_agents=3)
-    assert env.exact is None
+    assert isinstance(env.exact, Tabulation)
     with pytest.raises(ValueError, match="of two agents, not of 3"):
         CoinSolutions(Settings(grid_size=2, num_agents=3))
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from PIL import Image, ImageSequence
 
 from jaxparl.config import Config, HyperParams
@@ -20,7 +21,7 @@ from jaxparl.experiment import animation, figures
 from jaxparl.experiment.results import StageResult, diverged
 from jaxparl.experiment.statistics import group_runs
 from jaxparl.learning.problem import Problem
-from jaxparl.training.runs import grid
+from jaxparl.training.runs import ValidationRun, grid
 
 
 def drawn(path, runs, curves, label="tree"):
@@ -98,6 +99,34 @@ def test_a_run_that_has_diverged_leaves_the_mean_and_the_exact_line_alone(tmp_pa
     assert legend(figure)[0] == "tree 0 (2 of 3 seeds, 1 diverged)"
 
 
+def test_a_run_that_diverged_before_its_first_evaluation_has_its_cross_in_the_corner(tmp_path):
+    curve, loss = np.full((4, 3), 7.0), np.ones((4, 3))
+    for run in (1, 2, 3):
+        curve[run] = loss[run] = np.nan
+    curves = {"welfare": curve, "agent_loss": loss}
+    (axis,) = drawn(tmp_path, grid([0, 1], [0, 1]), curves).axes
+    thick = lines(axis, THICK)
+    assert [line.get_ydata().tolist() for line in thick] == [[7.0] * 3]
+    axis.figure.draw_without_rendering()
+    corner = axis.transAxes.transform((0, 0))
+    crosses = [
+        cross.get_offset_transform().transform(cross.get_offsets()) for cross in axis.collections
+    ]
+    np.testing.assert_allclose(np.concatenate(crosses), [corner] * 3)
+    colours = [cross.get_edgecolor()[0] for cross in axis.collections]
+    assert to_hex(colours[0]) == to_hex(thick[0].get_color()) != to_hex(colours[1])
+    assert axis.get_ylim()[0] == 0, "a cross is no value"
+
+
+def test_a_metric_that_a_group_does_not_have_has_no_crosses(tmp_path):
+    curves = {"welfare": np.ones((2, 2)), "payment_share": np.full((2, 2), np.nan)}
+    curves["agent_loss"] = np.array([[1.0, 1.0], [1.0, np.nan]])
+    curves["welfare"][1, 1] = np.nan
+    welfare, share = drawn(tmp_path, grid([0], [0, 1]), curves).axes
+    assert [bool(axis.lines) for axis in (welfare, share)] == [True, False]
+    assert not share.collections
+
+
 def test_a_group_of_which_all_have_diverged_is_in_the_legend(tmp_path):
     loss = np.ones((4, 2))
     loss[:2, 1] = np.nan
@@ -124,6 +153,28 @@ def test_many_groups_are_told_apart_and_their_legend_covers_no_curve(tmp_path):
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent()
     assert not box.overlaps(axis.get_window_extent())
+
+
+def test_a_scheme_has_the_same_colour_in_every_setting_and_a_setting_one_kind_of_line(tmp_path):
+    settings = grid([0, 1], [0], {"nudge": [0.0, 0.5]})
+    runs = [ValidationRun(scheme, run) for scheme in ("learned", "selfish") for run in settings]
+    curves = {"welfare": np.ones((8, 2)), "optimal_welfare": np.arange(16.0).reshape(8, 2)}
+    (axis,) = drawn(tmp_path, runs, curves).axes
+    thick = lines(axis, THICK)
+    colours = [line.get_color() for line in thick]
+    assert len(set(colours[:4])) == len(set(colours[4:])) == 1
+    kinds = [str(line._unscaled_dash_pattern) for line in thick]
+    assert kinds[:4] == kinds[4:] and len(set(kinds)) == 4
+    assert {line.get_color() for line in lines(axis, EXACT)}.isdisjoint(colours)
+
+
+def test_large_values_take_no_room_from_their_panels(tmp_path):
+    def widths(size):
+        curves = {name: np.full((1, 2), size) for name in ("welfare", "payment_share")}
+        figure = drawn(tmp_path, grid([0], [0]), curves)
+        return [axis.get_window_extent().width for axis in figure.axes]
+
+    np.testing.assert_allclose(widths(1.7e17), widths(0.5), rtol=0.1)
 
 
 def test_values_below_zero_are_not_hidden(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
@@ -107,7 +108,7 @@ def test_equilibria_are_those_of_a_slow_solver(pytestconfig):
         errors.append(largest_error(rounded, oracle))
         result = meta_algorithm(game, 4, np.zeros_like(solution.contract))
         assert result.iterations <= 5
-        np.testing.assert_array_equal(result.equilibrium.contract, solution.contract)
+        np.testing.assert_allclose(result.equilibrium.contract, solution.contract, rtol=1e-14)
     assert max(errors) > 1e-9  # float32 would not pass
     told(pytestconfig).append(f"random games: float32 differs from float64 by {max(errors):.1e}")
 
@@ -199,10 +200,11 @@ def test_the_coin_game_of_the_paper_differs_little_in_float32(pytestconfig):
 
 
 def test_learned_contracts_are_audited_in_float64():
-    offered, problem = untrained.offered(), untrained.PROBLEM
-    found = audit(problem, offered)
-    with enable_x64(False):
+    problem = untrained.PROBLEM
+    with enable_x64(False):  # as whatever is learned
+        offered = untrained.offered()
         rounded = audit(problem, offered)
+    found = audit(problem, offered)
     assert found.best_responses.dtype == np.float64
     np.testing.assert_allclose(found.best_responses, rounded.best_responses, rtol=1e-5)
     assert (np.asarray(found.best_responses) != rounded.best_responses).all()
@@ -228,21 +230,33 @@ def trace_of_training(config, game: str, **settings) -> str:
     return str(jax.make_jaxpr(train)(jax.random.key(0)))
 
 
+@contextlib.contextmanager
+def learns_or_says_that_it_cannot() -> Iterator[None]:
+    """Before jax 0.8, which has no public switch for a part of a program, learning is refused."""
+    if jax.__version_info__ >= (0, 8):
+        yield
+    else:
+        with pytest.raises(ValueError, match=r"unset JAX_ENABLE_X64, or upgrade to jax 0\.8"):
+            yield
+
+
 def test_a_run_computes_the_same_in_float32():
     for config, game in (
         (small.TREE_CONFIG, "game_tree"),
         (dataclasses.replace(untrained.CONFIG, max_gradient_norm=1.0), "coin_game"),
     ):
         settings = {"depth": 3} if game == "game_tree" else {"grid_size": 2}
-        found = trace_of_training(config, game, **settings)
-        with enable_x64(False):
-            assert found == trace_of_training(config, game, **settings)
-        assert "f64" not in found and "i64" not in found
+        with learns_or_says_that_it_cannot():
+            found = trace_of_training(config, game, **settings)
+            with enable_x64(False):
+                assert found == trace_of_training(config, game, **settings)
+            assert "f64" not in found and "i64" not in found
 
 
 def test_a_sweep_learns_the_same_bits():
     with enable_x64(False):
         expected = small.trained_trees()
-    runs = compile_training(small.TREE_CONFIG, small.TREE_ENV, small.TREE_RUNS, lanes=1)
-    found = small.finish(small.TREE_CONFIG, runs)
-    assert small.largest_difference(found.runs, expected.runs) == 0
+    with learns_or_says_that_it_cannot():
+        runs = compile_training(small.TREE_CONFIG, small.TREE_ENV, small.TREE_RUNS, lanes=1)
+        found = small.finish(small.TREE_CONFIG, runs)
+        assert small.largest_difference(found.runs, expected.runs) == 0

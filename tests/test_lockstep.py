@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +15,7 @@ from jaxparl.config import Config
 from jaxparl.contracts import minimal_contract
 from jaxparl.envs import game_tree
 from jaxparl.envs.game_tree import GameTree
-from jaxparl.learning import learner, lockstep
-from jaxparl.learning.learner import make_learner, offer
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import online_weights
 from jaxparl.types import TrainState
@@ -62,7 +60,7 @@ def test_networks_have_the_shape_of_the_default_params_where_params_are_traced()
     env = TreeOfStatedSize(game_tree.Settings(depth=3))
 
     def weights(env_params):
-        return learner.init(learner_of("per_action", "learned", env, env_params), jax.random.key(0))
+        return learner_of("per_action", "learned", env, env_params).init(jax.random.key(0))
 
     state = jax.eval_shape(weights, env.default_params)
     table = state.agent.params["params"]["Embed_0"]["embedding"]
@@ -81,7 +79,7 @@ def initialisation(critic):
 
     @jax.jit
     def init(env_params, key):
-        return learner.init(learner_of(critic, "learned", TREE, env_params), key)
+        return learner_of(critic, "learned", TREE, env_params).init(key)
 
     return init
 
@@ -92,7 +90,7 @@ def training(critic, outcome_model, env):
 
     @jax.jit
     def train(env_params, state):
-        iterate = partial(lockstep.iterate, learner_of(critic, outcome_model, env, env_params))
+        iterate = learner_of(critic, outcome_model, env, env_params).iterate
         return jax.lax.scan(iterate, state, jnp.arange(CONFIG.iterations))
 
     return train
@@ -115,7 +113,7 @@ def test_an_offer_is_the_best_contractual_q_and_its_least_contract(critic):
     @jax.jit
     @jax.vmap
     def found_and_expected(env_state):
-        found = offer(learns, weights, env_state, jnp.ones(1, bool))
+        found = learns.offer(weights, env_state, jnp.ones(1, bool))
         observation, action = learns.problem.observe(env_state), found.recommendation[0]
         q = learns.agent.q_values(weights.agent, observation, jnp.zeros((1, 0)), probs[None])[0]
         least = minimal_contract(q, probs, action, HYPER_PARAMS.nudge)

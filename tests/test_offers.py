@@ -15,14 +15,14 @@ from scipy.optimize import linprog
 from jaxparl.config import Config
 from jaxparl.contracts import incentive_slack, minimal_contract
 from jaxparl.evaluation.offers import follow_sets, standing_offer
-from jaxparl.learning.learner import Learner, offer
+from jaxparl.learning.lockstep import Lockstep
 from jaxparl.learning.principal import Principal
 from jaxparl.learning.problem import Problem
 
 ACTIONS, OUTCOMES, NUDGE, COUNT, MANY = 3, 4, 0.01, 200, 4_000
 
 
-def stub_learner(num_agents: int) -> Learner:
+def stub_learner(num_agents: int) -> Lockstep:
     """A learner whose state is all that it knows.
 
     A state is `(q, probs, outputs)`: Q-values `[M, N, A]` by what the others do, outcome
@@ -32,6 +32,7 @@ def stub_learner(num_agents: int) -> Learner:
         num_agents=num_agents,
         num_actions=ACTIONS,
         observed_actions=False,
+        identifies_agents=False,
         get_obs=lambda env_state, env_params: env_state,
     )
     hyper_params = types.SimpleNamespace(nudge=NUDGE)
@@ -44,27 +45,30 @@ def stub_learner(num_agents: int) -> Learner:
     principal = Principal(
         problem=problem,
         critic=types.SimpleNamespace(q_contractual=lambda outputs, probs, payment: outputs),
-        network=types.SimpleNamespace(apply=lambda params, observation: observation[2]),
+        network=types.SimpleNamespace(apply=lambda params, observation, bits: observation[2]),
         optimizer=None,  # type: ignore[arg-type]
     )
     agent = types.SimpleNamespace(q_values=q_values)
     model = types.SimpleNamespace(probs=lambda params, env_state, observation: env_state[1])
-    return Learner(problem, agent, principal, model)  # type: ignore[arg-type]
+    return Lockstep(problem, agent, principal, model)  # type: ignore[arg-type]
 
 
-def random_states(num_agents: int, count: int = COUNT):
+def random_states(num_agents: int, count: int = COUNT, *, has_mixtures: bool = False):
     """So many states of a stub learner.
 
-    In every third state one action has the same outcomes as another, or a mixture of two: then it
-    depends on what they are worth, and so on who follows, whether a contract implements it.
+    With mixtures, one action has the same outcomes as another in a third of the states, and in
+    another third a mixture of those of two: then it depends on what they are worth, and so on who
+    follows, whether a contract implements it.
     """
     rng = np.random.default_rng(num_agents)
     sets = 2 ** (num_agents - 1)
+    q = rng.uniform(-1, 0, (count, sets, num_agents, ACTIONS))
     probs = rng.dirichlet(np.ones(OUTCOMES), (count, num_agents, ACTIONS))
-    probs[::3, :, 1] = probs[::3, :, 0]
-    probs[1::3, :, 2] = probs[1::3, :, :2].mean(axis=2)
+    if has_mixtures:
+        probs[::3, :, 1] = probs[::3, :, 0]
+        probs[1::3, :, 2] = probs[1::3, :, :2].mean(axis=2)
     return (
-        rng.uniform(-1, 0, (count, sets, num_agents, ACTIONS)).astype(np.float32),
+        q.astype(np.float32),
         probs.astype(np.float32),
         rng.uniform(0, 2, (count, num_agents, ACTIONS)).astype(np.float32),
     )
@@ -117,7 +121,7 @@ def test_a_standing_offer_implements_its_action_whoever_follows_and_at_the_least
     @jax.vmap
     def largest(state):
         sets = jnp.asarray(follow_sets(num_agents))
-        each = jax.vmap(partial(offer, learner, WEIGHTS, state))(sets)  # over M
+        each = jax.vmap(partial(learner.offer, WEIGHTS, state))(sets)  # over M
         return each.contract.payments.max(axis=0)
 
     wrong = jax.vmap(jax.vmap(slack))(by_agent, probs, action, largest(states))
@@ -143,7 +147,8 @@ def test_one_agent_is_offered_its_least_contract_to_the_bit():
 
 def refused_share(num_agents: int, count: int) -> float:
     """Checks that offers implement their actions whoever follows, or are refused, and how many."""
-    learner, states = stub_learner(num_agents), random_states(num_agents, count)
+    learner = stub_learner(num_agents)
+    states = random_states(num_agents, count, has_mixtures=True)
     q, probs, _ = states
     found = jax.jit(jax.vmap(partial(standing_offer, learner, WEIGHTS)))(states)
     of_agents = jax.vmap(jax.vmap(slack))
@@ -158,6 +163,20 @@ def refused_share(num_agents: int, count: int) -> float:
 @pytest.mark.parametrize("num_agents", [2, 3, 5])
 def test_whoever_follows_an_offer_implements_its_action_or_is_refused(num_agents):
     assert 0.05 < refused_share(num_agents, COUNT) < 0.7
+
+
+def test_an_offer_is_refused_where_only_the_rounding_of_its_rows_is_paid_for():
+    """By HiGHS there is a contract then, too, at payments in millions."""
+    learner, states = stub_learner(2), random_states(2, has_mixtures=True)
+    q, probs, _ = states
+    found = jax.jit(jax.vmap(partial(standing_offer, learner, WEIGHTS)))(states)
+    action, implementable = map(np.asarray, (found.recommendation, found.contract.implementable))
+    dear = 0
+    for place in np.ndindex(COUNT, 2):
+        least = least_joint_payment(np.moveaxis(q, 1, 2)[place], probs[place], action[place])
+        assert implementable[place] == (least is not None and least < 1e4)
+        dear += least is not None and least >= 1e4
+    assert dear > 10
 
 
 @pytest.mark.slow

@@ -51,8 +51,9 @@ def test_more_parts_than_runs_are_refused():
     [
         ("nudge", "must be NAME=VALUE,VALUE"),
         ("colour=1,2", "must be NAME=VALUE,VALUE"),
-        ("nudge=", "are not numbers"),
-        ("nudge=a,b", "are not numbers"),
+        ("nudge=", "'' is not a number; give numbers separated by commas"),
+        ("nudge=0.1,a", "'a' is not a number"),
+        ("nudge=0.1;0.2", "'0.1;0.2' is not a number"),
         ("nudge=0.1,0.10", "twice"),
         ("nudge=-1", "nudge must be >= 0"),
         ("nudge=nan", "nudge must be >= 0"),

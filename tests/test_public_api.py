@@ -40,6 +40,7 @@ def test_every_public_name_has_a_docstring_with_an_example(name):
 
 def test_the_names_are_those_that_users_rely_on():
     promised = {
+        "Components",
         "Config",
         "Contract",
         "GameParams",
@@ -57,6 +58,7 @@ def test_the_names_are_those_that_users_rely_on():
         "minimal_contract",
         "observed_action_contract",
         "register",
+        "run_job",
         "value_iteration",
     }
     assert promised <= set(NAMES)

@@ -4,15 +4,16 @@ import dataclasses
 import doctest
 import importlib
 import pkgutil
+from typing import ClassVar
 
 import jax
 import numpy as np
 import pytest
 
 from jaxparl import envs
-from jaxparl.config import Config
-from jaxparl.environment import GameParams
-from jaxparl.envs import REGISTRY, Entry, Preset, make, register
+from jaxparl.config import Config, HyperParams
+from jaxparl.environment import GameParams, PrincipalAgentEnvironment
+from jaxparl.envs import REGISTRY, Preset, make, register
 from jaxparl.envs.game_tree import GameTree, Settings
 
 NAMES = list(REGISTRY)
@@ -27,17 +28,19 @@ def registry():
     REGISTRY.update(before)
 
 
-def entry_with(**changes):
-    """A sound entry, but for the changes."""
-    quick = Preset(summary="a small tree", settings=Settings(depth=2), config=Config())
-    sound = Entry(
-        environment=GameTree,
-        settings=Settings,
-        presets={"quick": quick},
-        label="tree",
-        summary="a tree, for tests",
-    )
-    return dataclasses.replace(sound, **changes)
+QUICK = Preset(summary="a small tree", settings=Settings(depth=2), config=Config())
+
+
+def register_tree(name="my_tree", **changes):
+    """Registers a sound game, but for the changes."""
+    sound = {
+        "environment": GameTree,
+        "settings": Settings,
+        "presets": {"quick": QUICK},
+        "label": "tree",
+        "summary": "a tree, for tests",
+    }
+    register(name, **{**sound, **changes})
 
 
 # --- Making -----------------------------------------------------------------------------------
@@ -97,7 +100,7 @@ def test_every_preset_makes_an_environment_of_its_own_settings(name):
 
 
 def test_a_registered_environment_is_made_by_its_name():
-    register("my_tree", entry_with())
+    register_tree()
     assert list(REGISTRY) == [*NAMES, "my_tree"]
     env, _ = make("my_tree", depth=2)
     assert env == GameTree(Settings(depth=2))
@@ -106,19 +109,24 @@ def test_a_registered_environment_is_made_by_its_name():
 @pytest.mark.parametrize("name", ["", "my tree", "my-tree", "2048", "--help"])
 def test_a_name_that_is_no_identifier_is_refused(name):
     with pytest.raises(ValueError, match="must be an identifier"):
-        register(name, entry_with())
+        register_tree(name)
 
 
-def test_a_name_is_registered_once():
-    register("my_tree", entry_with())
-    with pytest.raises(ValueError, match="'my_tree' is registered already"):
-        register("my_tree", entry_with())
+@pytest.mark.parametrize("name", ["my_tree", "coin_game"])
+def test_a_name_is_registered_once(name):
+    with pytest.raises(ValueError, match=f"'{name}' is registered already"):
+        register_tree(name)
+        register_tree(name)
 
 
 def test_an_entry_needs_the_preset_that_the_command_line_starts_from():
     slow = REGISTRY["game_tree"].presets["figure3"]
     with pytest.raises(ValueError, match="my_tree needs a preset 'quick'; it has: slow"):
-        register("my_tree", entry_with(presets={"slow": slow}))
+        register_tree(presets={"slow": slow})
+
+
+def settings_with(name: str, **options):
+    return dataclasses.make_dataclass("Changed", [(name, int, 2)], frozen=True, **options)
 
 
 @dataclasses.dataclass
@@ -126,29 +134,166 @@ class Mutable:
     depth: int = 2
 
 
-QUICK = Preset(summary="quick", settings=Settings(), config=Config())
+@dataclasses.dataclass(frozen=True)
+class Lacking:
+    depth: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Unrecorded:
+    rewards: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2))
+
+
+class Sizeless(PrincipalAgentEnvironment):
+    """It does not say how many agents there are."""
+
+    num_actions = 2
+
+
+class Failing(Sizeless):
+    def __init__(self):
+        raise KeyError("apples")
 
 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
+        ({"environment": dict}, "my_tree must be a class that derives Princ.*, and dict does not"),
+        ({"environment": 3}, "my_tree must be a class that derives .*makes one, not int"),
+        ({"environment": lambda _: 3}, "must make a PrincipalAgentEnvironment, and makes int"),
         ({"settings": Mutable}, "settings of my_tree must be a frozen dataclass"),
         ({"settings": dict}, "settings of my_tree must be a frozen dataclass"),
-        ({"presets": {"quick": {"depth": 3}}}, "'quick' of my_tree must be a Preset, not dict"),
-        (
-            {"presets": {"quick": dataclasses.replace(QUICK, settings=Mutable())}},
-            r"settings of the preset 'quick' of my_tree must be .*game_tree\.Settings, not Mutable",
-        ),
-        (
-            {"presets": {"quick": dataclasses.replace(QUICK, config={"iterations": 1})}},
-            r"config of the preset 'quick' of my_tree must be .*Config, not dict",
-        ),
+        ({"settings": Settings()}, "settings of my_tree must be a frozen dataclass"),
+        ({"settings": Lacking}, "the setting 'depth' of my_tree has no default"),
+        ({"settings": Unrecorded}, "the setting 'rewards' .* a tuple of these, not ndarray"),
+        ({"presets": [QUICK]}, "the presets of my_tree must be a mapping, not list"),
+        ({"presets": {"quick": 3}}, "'quick' of my_tree must be a Preset, .* not int"),
+        ({"summary": "two\nlines"}, "the summary of my_tree must be one line"),
     ],
 )
 def test_an_entry_of_the_wrong_types_is_refused(changes, complaint):
+    made = {} if "presets" in changes else {"presets": None}
     with pytest.raises(TypeError, match=complaint):
-        register("my_tree", entry_with(**changes))
+        register_tree(**{**made, **changes})
     assert "my_tree" not in REGISTRY
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"settings": Mutable()}, r"must be .*game_tree\.Settings, not Mutable"),
+        ({"config": {"iterations": 1}}, r"the config of the preset 'quick' .*Config, not dict"),
+        ({"seeds": 3}, "the seeds of the preset 'quick' of my_tree must be str, not int"),
+    ],
+)
+def test_a_preset_of_the_wrong_types_is_refused(changes, complaint):
+    with pytest.raises(TypeError, match=complaint):
+        register_tree(presets={"quick": dataclasses.replace(QUICK, **changes)})
+
+
+@pytest.mark.parametrize("name", ["seeds", "iterations", "nudge", "hyper_params", "help"])
+def test_a_setting_that_is_called_as_an_option_is_refused(name):
+    with pytest.raises(ValueError, match=f"the setting '{name}' of my_tree is called as an option"):
+        register_tree(settings=settings_with(name))
+
+
+def test_a_setting_of_a_type_that_is_not_known_is_refused():
+    settings = settings_with("size")
+    settings.__annotations__["size"] = "Literal['x']"
+    with pytest.raises(ValueError, match=r"the settings of my_tree: a type is not known: NameErr"):
+        register_tree(settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        (Failing, f"my_tree cannot be created: {__file__}, line \\d+: KeyError: 'apples'"),
+        (Sizeless, "my_tree does not say its num_agents: AttributeError: .* 'num_agents'"),
+    ],
+)
+def test_what_cannot_be_created_is_refused_with_its_place(environment, complaint):
+    with pytest.raises(ValueError, match=complaint) as error:
+        register_tree(environment=environment, settings=None, presets=None)
+    assert "\n" not in str(error.value)
+
+
+# --- Presets ----------------------------------------------------------------------------------
+
+
+def test_a_preset_may_be_options_by_name_and_the_others_are_made():
+    options = {"depth": 3, "iterations": 800, "nudge": 0.5, "seeds": "1:2", "summary": "three"}
+    register_tree(presets={"quick": options})
+    preset = REGISTRY["my_tree"].presets["quick"]
+    assert (preset.settings, preset.seeds, preset.summary) == (Settings(depth=3), "1:2", "three")
+    assert preset.config == Config(iterations=800, hyper_params=HyperParams(nudge=0.5))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"iteration": 400}, "'quick' of my_tree has 'iteration', .*did you mean iterations\\?"),
+        ({"out": "runs"}, "'quick' of my_tree has 'out', which it cannot set; it may have: depth"),
+        ({"depth": 0}, "'quick' of my_tree: depth must be between 1 and 16, not 0"),
+        ({"nudge": -1}, "'quick' of my_tree: nudge must be >= 0"),
+        ({"iterations": 401}, "'quick' of my_tree: iterations must be a multiple"),
+    ],
+)
+def test_a_preset_of_what_is_no_option_is_refused(options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        register_tree(presets={"quick": options})
+
+
+class Alone(PrincipalAgentEnvironment):
+    """A game of one agent.
+
+    Nothing more is said of it here.
+    """
+
+    num_agents, num_actions, num_outcomes = 1, 2, 3
+
+
+class Together(Alone):
+    num_agents = 3
+
+
+class Seen(Together):
+    observed_actions, num_outcomes = True, 2
+
+    def sample_params(self, key):
+        return GameParams()
+
+
+def test_a_game_without_presets_gets_one_for_its_kind():
+    for environment in (Alone, Together, Seen):
+        register(environment.__name__, environment)
+    alone, together, seen = (REGISTRY[name].presets for name in ("Alone", "Together", "Seen"))
+    assert [*alone] == [*together] == [*seen] == ["quick"]
+    assert alone["quick"].config == Config()
+    assert (alone["quick"].games, seen["quick"].games) == ("0:1", "0:2")
+    for preset, critic in ((together, "per_outcome"), (seen, "per_action")):
+        config = preset["quick"].config
+        assert (config.critic, config.loss, config.max_gradient_norm) == (critic, "huber", 10.0)
+        assert (config.hyper_params.alpha, config.hyper_params.follow_share) == (0.1, 0.5)
+    assert REGISTRY["Alone"].summary == "A game of one agent"
+    assert REGISTRY["Together"].summary == "a game without a description"
+
+
+def test_a_class_may_say_its_settings_and_presets_itself():
+    class Self(GameTree):
+        settings_class = Settings
+        presets: ClassVar = {"quick": {"depth": 2}, "deep": {"depth": 5}}
+
+    register("own_tree", Self)
+    assert REGISTRY["own_tree"].settings is Settings
+    assert REGISTRY["own_tree"].presets["deep"].settings == Settings(depth=5)
+
+
+def test_a_game_without_settings_is_made_once_so_that_what_is_compiled_for_it_is_shared():
+    register("Alone", Alone)
+    entry = REGISTRY["Alone"]
+    assert entry.environment(entry.settings()) is entry.environment(entry.settings())
+    with pytest.raises(ValueError, match="Alone has no setting 'depth'; it has none"):
+        make("Alone", depth=3)
 
 
 # --- Examples ---------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from small import COIN_ENV, COIN_PARAMS
 from untrained import CONFIG, LEARNER, start
 
 from jaxparl.learning import lockstep, replay, updates
-from jaxparl.learning.learner import make_learner, offer, others_follow
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch
 from jaxparl.learning.state import online_weights
@@ -32,7 +31,7 @@ def iteration(sampler):
     @jax.jit
     def iterate(hyper_params, state, number):
         problem = Problem(config, COIN_ENV, COIN_PARAMS, hyper_params)
-        return lockstep.iterate(make_learner(problem), state, number)
+        return make_learner(problem).iterate(state, number)
 
     return iterate
 
@@ -48,7 +47,7 @@ def fresh(sampler="prioritised"):
 def own_actions():
     """`[E, N]`, what the agents think best in the first iteration, if nobody follows."""
     state = fresh()
-    offers = jax.jit(jax.vmap(partial(offer, LEARNER), (None, 0, None)))  # over E
+    offers = jax.jit(jax.vmap(LEARNER.offer, (None, 0, None)))  # over E
     offered = offers(online_weights(state), state.actor.env_state, jnp.zeros(2, bool))
     assert np.any(offered.own_action != offered.recommendation)
     return offered.own_action
@@ -57,8 +56,8 @@ def own_actions():
 def test_an_agents_bits_are_those_of_the_others_next_agent_first():
     follows = jnp.array([True, False, True])
     # Agent 0 sees 1 and 2, agent 1 sees 2 and 0, agent 2 sees 0 and 1.
-    np.testing.assert_array_equal(others_follow(follows), [[0, 1], [1, 1], [1, 0]])
-    assert others_follow(jnp.array([True])).shape == (1, 0)
+    np.testing.assert_array_equal(lockstep.others_follow(follows), [[0, 1], [1, 1], [1, 0]])
+    assert lockstep.others_follow(jnp.array([True])).shape == (1, 0)
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "prioritised"])
@@ -96,13 +95,13 @@ def test_who_follows_is_drawn_when_an_episode_begins_and_kept_until_it_ends():
     learns, state = make_learner(problem), fresh()
     actor = dataclasses.replace(state.actor, starts=jnp.ones(20_000, bool))
     state = dataclasses.replace(state, actor=actor, follows=jnp.ones((20_000, 2), bool))
-    drawn = np.asarray(lockstep.draw_follows(learns, state, jax.random.key(1)))
+    drawn = np.asarray(learns.draw_follows(state, jax.random.key(1)))
     assert drawn.mean() == pytest.approx(0.3, abs=0.01)
     # Agents are drawn independently of each other.
     assert np.mean(drawn[:, 0] & drawn[:, 1]) == pytest.approx(0.09, abs=0.01)
     actor = dataclasses.replace(actor, starts=jnp.zeros(20_000, bool))
     later = dataclasses.replace(state, actor=actor, follows=jnp.asarray(drawn))
-    np.testing.assert_array_equal(lockstep.draw_follows(learns, later, jax.random.key(2)), drawn)
+    np.testing.assert_array_equal(learns.draw_follows(later, jax.random.key(2)), drawn)
 
 
 def test_an_agent_learns_nothing_from_a_step_in_which_another_deviated():

@@ -23,7 +23,6 @@ from small import (
 
 from jaxparl.config import Config
 from jaxparl.envs import make
-from jaxparl.learning import learner, lockstep
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.training import sweep
@@ -108,7 +107,7 @@ def test_a_sweep_gives_what_make_train_gives_in_other_segments():
 def shapes_at_the_start(config: Config, env, env_params):
     """The learner, and the shapes of its state before the first iteration."""
     learns = make_learner(Problem(config, env, env_params, config.hyper_params))
-    return learns, jax.eval_shape(lambda key: learner.init(learns, key), jax.random.key(0))
+    return learns, jax.eval_shape(learns.init, jax.random.key(0))
 
 
 def test_targets_follow_as_copies_first_and_as_an_average_later():
@@ -121,7 +120,7 @@ def test_targets_follow_as_copies_first_and_as_an_average_later():
     state = dataclasses.replace(shapes, agent=agent, principal=principal, agent_average=zeros)
 
     def moved(iteration: int) -> list[float]:
-        after = lockstep.move_targets(learns, state, iteration)
+        after = learns.move_targets(state, iteration)
         trees = after.agent.target_params, after.agent_average, after.principal.target_params
         return [float(jax.tree.leaves(tree)[0].ravel()[0]) for tree in trees]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from command_line import SMALL_TREE, fails, train
 
+from jaxparl import cli
+from jaxparl.cli import commands
 from jaxparl.experiment.run_folder import read_config, shard_name
 from jaxparl.experiment.slurm import Array, Part, part_of_task
 
@@ -115,6 +117,16 @@ def test_what_is_no_array_of_slurm_is_refused(tmp_path, monkeypatch):
 
 
 SWEEP = (*SMALL_TREE, "--seeds", "0:4")
+
+
+def test_the_plan_of_a_part_writes_nothing_and_needs_no_folder(capsys, monkeypatch):
+    planned = []
+    monkeypatch.setattr(commands, "plan", lambda config, env, runs, *rest: planned.extend(runs))
+    monkeypatch.setattr(commands.console, "plan", lambda needs: None)
+    submit(monkeypatch, [0, 1], 1, 1)
+    cli.main(["plan", *SWEEP])
+    assert "part 1 of 2, from the Slurm array" in capsys.readouterr().out
+    assert [run.seed for run in planned] == [2, 3]
 
 
 def test_the_command_line_says_which_part_it_trains_and_can_be_told_another(

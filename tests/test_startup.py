@@ -172,6 +172,33 @@ def test_a_machine_without_the_devices_that_are_asked_for_is_refused(monkeypatch
     )
 
 
+def test_settings_in_which_jax_cannot_be_imported_are_refused_in_one_line():
+    for name, value in (("JAX_ENABLE_X64", "maybe"), ("JAX_NUM_CPU_DEVICES", "many")):
+        found = subprocess.run(
+            [sys.executable, "train.py", *SWEEP],
+            cwd=ROOT,
+            env=os.environ | {name: value},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (found.returncode, found.stderr.count("\n")) == (2, 1), found.stderr
+        assert found.stderr.startswith("error: JAX cannot be imported: ")
+        assert value in found.stderr
+
+
+def test_a_guard_against_transfers_is_refused_before_anything_is_computed(capsys):
+    jax.config.update("jax_transfer_guard", "disallow")
+    try:
+        with pytest.raises(SystemExit) as stop:
+            __main__.main(["train", *SWEEP])
+    finally:
+        jax.config.update("jax_transfer_guard", None)
+    assert stop.value.code == 2
+    said = "error: JAX_TRANSFER_GUARD is disallow, and training copies to devices; unset it\n"
+    assert capsys.readouterr().err == said
+
+
 def test_threads_are_those_of_the_cores_or_the_devices(monkeypatch):
     monkeypatch.setattr(startup, "cores", lambda: 3)
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)

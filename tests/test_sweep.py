@@ -27,7 +27,7 @@ from jaxparl.training.runs import RunId, grid
 # In lanes of three, the last run is repeated to fill them.
 SEVEN = tuple(grid([TREE_GAME - 1, TREE_GAME], range(2), {"nudge": [0.01, 0.5]})[:7])
 ALONE = RunId(TREE_GAME, 1)
-# On two busy cores; on idle ones it is a tenth of that.
+# Of the processors, which other load does not prolong much; ours need a third of that.
 MOST_SECONDS = 60.0
 
 

@@ -12,7 +12,7 @@ from untrained import CONFIG, LEARNER, PROBLEM, frozen, offered, terms, weights
 
 from jaxparl.evaluation.audit import audit
 from jaxparl.evaluation.offers import payments_for
-from jaxparl.learning.learner import make_learner, offer
+from jaxparl.learning.learner import make_learner
 from jaxparl.validation import terms as facing
 from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import NO_ACTION, make_terms
@@ -31,7 +31,7 @@ def paid(terms, states, action):
 # Over S.
 recommended = jax.jit(jax.vmap(partial(facing.recommended, LEARNER), (None, 0)))
 offered_under = jax.jit(jax.vmap(partial(facing.offered, LEARNER), (None, 0)))
-offers = jax.jit(jax.vmap(partial(offer, LEARNER), (None, 0, None)))
+offers = jax.jit(jax.vmap(LEARNER.offer, (None, 0, None)))
 
 
 def test_only_those_who_follow_are_paid_the_most_that_any_choice_of_the_others_makes_it_cost():

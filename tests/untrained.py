@@ -15,7 +15,6 @@ from small import COIN_ENV, COIN_PARAMS
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.evaluation import offers
-from jaxparl.learning import learner
 from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState, Weights, target_weights
@@ -49,7 +48,7 @@ CONFIG = Config(
 PROBLEM = Problem(CONFIG, COIN_ENV, COIN_PARAMS, CONFIG.hyper_params)
 LEARNER = make_learner(PROBLEM)
 
-_init = jax.jit(functools.partial(learner.init, LEARNER))
+_init = jax.jit(LEARNER.init)
 _offers = jax.jit(functools.partial(offers.learned_offers, LEARNER))
 _freeze = jax.jit(functools.partial(frozen_principals.freeze, LEARNER))
 _make_terms = jax.jit(functools.partial(make_terms, LEARNER))
@@ -57,7 +56,7 @@ _make_terms = jax.jit(functools.partial(make_terms, LEARNER))
 
 def noise(learns: Learner, key: jax.Array, count: tuple[int, ...] = ()) -> RunState:
     """The key, and target weights `[*count]` of a large scale: all that an evaluation reads."""
-    fresh = jax.eval_shape(functools.partial(learner.init, learns), jax.random.key(0))
+    fresh = jax.eval_shape(learns.init, jax.random.key(0))
     rng = np.random.default_rng(0)
     agent, average, principal = jax.tree.map(
         lambda leaf: np.float32(rng.normal(size=(*count, *leaf.shape))),

@@ -18,9 +18,9 @@ import optax
 
 from jaxparl import cli
 from jaxparl.envs import REGISTRY
-from jaxparl.learning import acting, learner, lockstep, replay, ring, updates
+from jaxparl.learning import acting, replay, ring, updates
 from jaxparl.learning.acting import Behaviour
-from jaxparl.learning.learner import Learner, make_learner, offer, others_follow
+from jaxparl.learning.lockstep import Lockstep, make_lockstep, others_follow
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch
 from jaxparl.learning.state import RunState, target_weights
@@ -37,7 +37,7 @@ Step = Callable[[Any, jax.Array], Any]
 class Trained(NamedTuple):
     """One run in the middle of training, and some batches of it, `[BATCHES, B, ...]`."""
 
-    learner: Learner
+    learner: Lockstep
     state: RunState
     batches: Transition
 
@@ -70,8 +70,8 @@ def train_a_little(environment: str, preset: str) -> Trained:
     """Trains one run for some iterations."""
     job = cli.parse([environment, "--preset", preset])
     config, env = job.config, REGISTRY[environment].environment(job.settings)
-    learns = make_learner(Problem(config, env, draw_env_params(env, 0), config.hyper_params))
-    state = jax.jit(partial(learner.init, learns))(jax.random.key(0))
+    learns = make_lockstep(Problem(config, env, draw_env_params(env, 0), config.hyper_params))
+    state = jax.jit(learns.init)(jax.random.key(0))
     state = loop(partial(iterate, learns))(state)
     index = jnp.arange(BATCHES * config.batch_size) % (CALLS * config.num_envs)
     drawn = ring.take(state.replay.ring, index)
@@ -82,8 +82,8 @@ def train_a_little(environment: str, preset: str) -> Trained:
     return Trained(learns, state, batches)
 
 
-def iterate(learns: Learner, state: RunState, number: jax.Array) -> RunState:
-    return lockstep.iterate(learns, state, number)[0]
+def iterate(learns: Lockstep, state: RunState, number: jax.Array) -> RunState:
+    return learns.iterate(state, number)[0]
 
 
 def loop(step: Step) -> Callable[[Any], Any]:
@@ -123,7 +123,7 @@ def acts(trained: Trained) -> float:
             state, actor=dataclasses.replace(state.actor, env_state=env_state)
         )
         key = jax.random.fold_in(jax.random.key(1), number)
-        return done + total(lockstep.behave(trained.learner, state, state.follows, key, number))
+        return done + total(trained.learner.behave(state, state.follows, key, number))
 
     return seconds_of(step, jnp.zeros(()))
 
@@ -161,7 +161,7 @@ def looks_ahead(trained: Trained) -> float:
 
     def step(done: jax.Array, number: jax.Array) -> jax.Array:
         batch, weights = trained.batch(number), target_weights(trained.after(done))
-        ahead = jax.vmap(partial(offer, trained.learner, weights))  # over B
+        ahead = jax.vmap(partial(trained.learner.offer, weights))  # over B
         offered = ahead(batch.next_env_state, batch.follows)
         return done + total((offered.agent_value, offered.principal_value))
 
@@ -236,7 +236,7 @@ def moves_targets(trained: Trained) -> float:
     """The target weights move; per iteration, so over the target interval."""
 
     def step(state: RunState, number: jax.Array) -> RunState:
-        moved = lockstep.move_targets(trained.learner, state, number)
+        moved = trained.learner.move_targets(state, number)
         # The online weights have moved too, meanwhile.
         agent, principal = (
             dataclasses.replace(learning, params=learning.target_params)

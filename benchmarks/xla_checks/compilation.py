@@ -8,7 +8,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxparl.learning import learner, lockstep
 from jaxparl.training.programs import RUNS_ONCE
 from xla_checks import small_runs
 from xla_checks.finding import Finding, faster, seconds_in_turns
@@ -19,7 +18,7 @@ def unoptimised_set_up() -> Finding:
     learns, _ = small_runs.one_run(small_runs.BOARD, small_runs.board())
 
     def compile_init(options: dict[str, str | bool]) -> None:
-        lowered = jax.jit(partial(learner.init, learns)).lower(jax.random.key(0))
+        lowered = jax.jit(learns.init).lower(jax.random.key(0))
         lowered.compile(compiler_options=options)
 
     with_it, without = seconds_in_turns(
@@ -34,10 +33,7 @@ def side_by_side() -> Finding:
 
     def compile_both(threads: int) -> None:
         with ThreadPoolExecutor(threads) as pool:
-            lowered = [
-                jax.jit(partial(lockstep.iterate, learns)).lower(state, jnp.int32(0))
-                for _ in range(2)
-            ]
+            lowered = [jax.jit(learns.iterate).lower(state, jnp.int32(0)) for _ in range(2)]
             for compiled in [pool.submit(one.compile) for one in lowered]:
                 compiled.result()
 

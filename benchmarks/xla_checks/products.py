@@ -7,9 +7,10 @@ from unittest import mock
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from gymnax.environments import spaces
 
 from jaxparl.learning import networks
-from jaxparl.learning.networks import BoardNetwork, TableNetwork
+from jaxparl.learning.networks import make_network
 from xla_checks.finding import Finding, both, compiled_loop, faster, seconds_in_turns
 
 _STEPS = 20
@@ -31,6 +32,11 @@ class _Convolution(nn.Module):
 
 def _planes(size: int, batch: int) -> jax.Array:
     return jax.random.bernoulli(jax.random.key(1), 0.1, (batch, size, size, 4)).astype(jnp.float32)
+
+
+def _board(size: int) -> nn.Module:
+    space = spaces.Box(0, 1, (size, size, 4))
+    return make_network(space, _HIDDEN, _OUTPUTS, wraps_around=True)
 
 
 def _gradient_steps(network: nn.Module, observation: jax.Array):
@@ -59,15 +65,15 @@ def kernel_gradient() -> Finding:
 
     states = jax.random.randint(jax.random.key(1), (128,), 0, 1023)
     return both(
-        compare("a step on trees", TableNetwork(1023, _HIDDEN, _OUTPUTS), states),
-        compare("on 7x7", BoardNetwork(_HIDDEN, _OUTPUTS), _planes(7, 256)),
+        compare("a step on trees", make_network(spaces.Discrete(1023), _HIDDEN, _OUTPUTS), states),
+        compare("on 7x7", _board(7), _planes(7, 256)),
     )
 
 
 def convolution() -> Finding:
     """XLA-02: gradient steps of the board's network, by patches and by XLA's convolution."""
     observation = _planes(7, 64)
-    ours = _gradient_steps(BoardNetwork(_HIDDEN, _OUTPUTS), observation)
+    ours = _gradient_steps(_board(7), observation)
     plain = _gradient_steps(_Convolution(), observation)
     with_it, without = seconds_in_turns(ours, plain, repeats=3)
     return faster("a step on 7x7", with_it=with_it / _STEPS, without=without / _STEPS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from unittest import mock
 
 import jax
@@ -11,7 +10,6 @@ import numpy as np
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
 from jaxparl.envs import make
-from jaxparl.learning import learner
 from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState
@@ -56,7 +54,7 @@ def board() -> Environment:
 def one_run(config: Config, env: Environment) -> tuple[Learner, RunState]:
     """A learner, and the state of a run before the first iteration."""
     learns = make_learner(Problem(config, env, env.default_params, config.hyper_params))
-    return learns, jax.jit(partial(learner.init, learns))(jax.random.key(0))
+    return learns, jax.jit(learns.init)(jax.random.key(0))
 
 
 def compile_runs(

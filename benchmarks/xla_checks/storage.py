@@ -10,7 +10,7 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 
-from jaxparl.learning import lockstep, loop, ring
+from jaxparl.learning import loop, ring
 from xla_checks import small_runs
 from xla_checks.finding import Finding, counted
 
@@ -26,9 +26,7 @@ def _copied_arrays() -> int:
     """How many arrays of replay the program of one run with one environment copies."""
     config = dataclasses.replace(small_runs.BOARD, num_envs=1, replay_capacity=_CAPACITY)
     learns, state = small_runs.one_run(config, small_runs.board())
-    iterate = partial(lockstep.iterate, learns)
-    move_targets = partial(lockstep.move_targets, learns)
-    learn = partial(loop.run_segment, config, iterate, move_targets)
+    learn = partial(loop.run_segment, config, learns.iterate, learns.move_targets)
     compiled = jax.jit(learn, donate_argnums=0).lower(state, jnp.int32(0)).compile()
     return len(re.findall(rf"\[{_CAPACITY}[\d,]*\]\S* copy\(", compiled.as_text()))
 

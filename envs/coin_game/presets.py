@@ -8,47 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 
-from jaxparl.config import Config, HyperParams
+from jaxparl.config import Config
 from jaxparl.envs.coin_game.settings import Settings
-from jaxparl.envs.registry import Preset
+from jaxparl.envs.registry.presets import SEVERAL_AGENTS, Preset
 
-_LEARNING = Config(
-    hidden_sizes=(64, 64),
-    exploration="per_step",
-    critic="per_action",
-    loss="huber",
-    max_gradient_norm=10.0,
-    hyper_params=HyperParams(
-        learning_rate=5e-4,
-        learning_rate_final=1e-4,
-        principal_learning_rate_final=1e-4,
-        epsilon=0.4,
-        epsilon_final=0.0,
-        follow_share=0.5,
-        alpha=0.1,
-        nudge=0.0,
-    ),
-)
 _PAPER = dataclasses.replace(
-    _LEARNING,
+    SEVERAL_AGENTS,
     iterations=1_000_000,
     num_envs=1,
     replay="prioritised",
-    replay_capacity=100_000,
+    target_interval=100,
     target_window=0.0,
     principal_target_window=0.0,
     evaluation_interval=20_000,
 )
-_FAST = dataclasses.replace(
-    _LEARNING,
-    iterations=40_000,
-    num_envs=8,
-    replay_capacity=100_000,
-    target_interval=25,
-    target_window=0.1,
-    principal_target_window=0.1,
-    evaluation_interval=4_000,
-)
+_FAST = dataclasses.replace(SEVERAL_AGENTS, iterations=40_000, evaluation_interval=4_000)
 
 
 _BOARD7, _BOARD3 = Settings(), Settings(grid_size=3, max_steps_in_episode=20)

@@ -61,6 +61,7 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
     observed_actions = True
     # Everybody sees the game from its own side, and nothing else tells agents apart.
     identifies_agents = False
+    wraps_around = True
     can_draw: bool = True
 
     def __init__(self, settings: Settings = DEFAULT_SETTINGS):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from jaxparl.cli import parsing
-from jaxparl.envs import REGISTRY
+from jaxparl.cli.games import environment_of
 from jaxparl.experiment import console
 from jaxparl.experiment.job import announce_part, check_lanes, check_validation, prepare
 from jaxparl.experiment.merge import merge
@@ -56,7 +56,7 @@ def _train(arguments: Sequence[str]) -> None:
     with _bad_input():
         job = parsing.parse(arguments)
         console.first_process_only()
-        experiment = prepare(job, REGISTRY[job.environment].environment(job.settings))
+        experiment = prepare(job, environment_of(job))
     path = experiment.path
     try:
         with contextlib.closing(experiment):
@@ -75,8 +75,8 @@ def _plan(arguments: Sequence[str]) -> None:
     with _bad_input():
         job = parsing.parse(arguments, "plan")
         console.first_process_only()
-        env = REGISTRY[job.environment].environment(job.settings)
-        part = own_part(job.options)
+        env = environment_of(job)
+        part = own_part(job.options, is_written=False)
         runs = own_runs(all_runs(job), part)
         if job.options.principal:
             raise ValueError("plan reads no --principal; --validate says what validation needs")

@@ -9,30 +9,32 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union
 
 import tyro
 
+from jaxparl.cli.defaults import defaults_of_earlier, defaults_of_preset
+from jaxparl.cli.games import all_games, params_of
 from jaxparl.config import Config
 from jaxparl.environment import GameParams
-from jaxparl.envs import REGISTRY, Entry
-from jaxparl.experiment.options import Job, RunOptions, check_env_param, numbers_of
-from jaxparl.experiment.rerun import Earlier, read_earlier, restore
+from jaxparl.envs import Game, names
+from jaxparl.experiment.options import Job, RunOptions, check_env_param
+from jaxparl.experiment.rerun import read_earlier
 
 HELP_FLAGS = ("-h", "--help")
 # tyro joins lines, except for those that begin with a space.
 _OVERVIEW = """\
-Trains a principal and its agents in lockstep on a game, and compares what they
- have learned with the exact equilibrium. Curves, a summary and a figure go to a
- folder under runs/.
+Trains a principal and its agents in lockstep on a game, beside its exact
+ equilibrium. Curves, a summary and a figure go to a folder under runs/.
 
 Examples, where `python train.py` is the same as `jaxparl train`:
   jaxparl train game_tree                    a first look at the paper's trees
   jaxparl train game_tree --preset figure3   as in Figure 3
-  jaxparl train --help                       all games and their presets
-  jaxparl train game_tree --help             all options of a game
+  jaxparl train --help                       all games
+  jaxparl train game_tree --help             presets and options of a game
+  jaxparl train ./my_game.py:MyGame          a game of your own
 """
 
 
@@ -45,7 +47,7 @@ class Train:
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="ENV",
-            help="a game; ENV --help shows all of its options",
+            help="a game, or FILE.py:CLASS; ENV --help has its presets and options",
             help_behavior_hint="",
         ),
     ] = ()
@@ -110,20 +112,16 @@ def parse(argv: Sequence[str], command: str = "train") -> Job:
     asks_help = not rest or any(flag in rest for flag in HELP_FLAGS)
     if not found.env and not earlier and asks_help:
         _show_games(command)
-    name, *more = found.env or ((earlier.environment,) if earlier else ("",))
+    name, *more = found.env or ((earlier.door,) if earlier else ("",))
     if not name:
-        raise ValueError(f"name a game before its options, one of: {', '.join(REGISTRY)}")
-    if name not in REGISTRY:
-        raise ValueError(f"unknown environment {name!r}; there is: {', '.join(REGISTRY)}")
-    entry = REGISTRY[name]
+        raise ValueError(f"name a game before its options, one of: {', '.join(names())}")
     if earlier and _without_option(argv, "--preset")[0]:
         raise ValueError("--config and --preset both say what the defaults are; leave one out")
-    defaults = (
-        _of_earlier(name, entry, earlier, Path(path))
-        if earlier
-        else _of_preset(name, entry, found.preset)
-    )
-    return _second_pass(command, defaults, [*rest, *more])
+    if earlier:
+        game, defaults = defaults_of_earlier(name, earlier, path)
+    else:
+        game, defaults = defaults_of_preset(name, found.preset)
+    return _second_pass(command, game, defaults, [*rest, *more])
 
 
 def _without_option(argv: Sequence[str], name: str) -> tuple[str, list[str]]:
@@ -139,38 +137,6 @@ def _without_option(argv: Sequence[str], name: str) -> tuple[str, list[str]]:
         else:
             others.append(token)
     return value, others
-
-
-def _of_preset(name: str, entry: Entry, preset_name: str) -> Job:
-    """What a preset asks for.
-
-    Raises:
-      ValueError: there is no such preset.
-    """
-    if preset_name not in entry.presets:
-        presets = ", ".join(entry.presets)
-        raise ValueError(f"{name} has no preset {preset_name!r}; it has: {presets}")
-    preset = entry.presets[preset_name]
-    options = RunOptions(
-        preset=preset_name, games=preset.games, seeds=preset.seeds, validate=preset.validate
-    )
-    return Job(name, entry.label, preset.settings, options, preset.config)
-
-
-def _of_earlier(name: str, entry: Entry, earlier: Earlier, path: Path) -> Job:
-    """What an earlier run was asked for.
-
-    Raises:
-      ValueError: it is of another game, or has settings that the game no longer has.
-    """
-    if name != earlier.environment:
-        raise ValueError(f"{path} is of a run of {earlier.environment}, not of {name}")
-    try:
-        settings = restore(entry.settings, earlier.settings)
-    except TypeError as error:
-        raise ValueError(f"{path} does not fit this version of {name}: {error}") from error
-    options = dataclasses.replace(earlier.options, config=path)
-    return Job(name, entry.label, settings, options, earlier.config, earlier.env_params)
 
 
 def first_pass(arguments: Sequence[str], show_help: bool = False) -> tuple[Any, list[str]]:
@@ -191,12 +157,12 @@ def first_pass(arguments: Sequence[str], show_help: bool = False) -> tuple[Any, 
     return found
 
 
-def _second_pass(command: str, defaults: Job, arguments: Sequence[str]) -> Job:
+def _second_pass(command: str, game: Game, defaults: Job, arguments: Sequence[str]) -> Job:
     """Reads the options of a game, given what is asked for where they say nothing."""
-    name = defaults.environment
-    entry = REGISTRY[name]
-    default_params = entry.environment(defaults.settings).default_params
-    params, usual = _params_class(default_params), numbers_of(default_params)
+    name, entry, _ = game
+    default_params, usual = params_of(game, defaults.settings)
+    params = _params_class(default_params, usual)
+    presets = {preset: described.summary for preset, described in entry.presets.items()}
     shape = dataclasses.make_dataclass(
         "Options",
         [
@@ -211,7 +177,7 @@ def _second_pass(command: str, defaults: Job, arguments: Sequence[str]) -> Job:
     parsed, unknown = tyro.cli(
         shape,
         prog=f"jaxparl {command} {name}",
-        description=f"{_capitalised(entry.summary)}. Presets:\n{_preset_lines(entry)}",
+        description=f"{_capitalised(entry.summary)}. Presets:\n{_aligned(presets, '    ')}",
         args=arguments,
         default=shape(
             defaults.options, defaults.settings, params(**defaults.env_params), defaults.config
@@ -219,11 +185,11 @@ def _second_pass(command: str, defaults: Job, arguments: Sequence[str]) -> Job:
         config=(tyro.conf.OmitArgPrefixes,),
         return_unknown_args=True,
     )
+    _check_principal(parsed.run, arguments)
     if unknown:
         raise ValueError(_describe_unknown(unknown, name, parsed))
-    return Job(
-        environment=name,
-        label=entry.label,
+    return dataclasses.replace(
+        defaults,
         settings=parsed.game,
         options=parsed.run,
         config=parsed.training,
@@ -234,17 +200,27 @@ def _second_pass(command: str, defaults: Job, arguments: Sequence[str]) -> Job:
     )
 
 
-def _params_class(defaults: GameParams) -> type:
-    """A dataclass of the numbers among the params of a game, with the help of their docstring."""
+def _check_principal(options: RunOptions, arguments: Sequence[str]) -> None:
+    """Refuses to choose runs, where those of an earlier folder are validated.
+
+    Raises:
+      ValueError: the arguments say which games, seeds or swept values.
+    """
+    for name in ("--games", "--seeds", "--sweep"):
+        if options.principal and _without_option(arguments, name)[0]:
+            raise ValueError(
+                f"--principal validates every run that is in {options.principal}; leave out {name}"
+            )
+
+
+def _params_class(defaults: GameParams, numbers: Mapping[str, float]) -> type:
+    """A dataclass of the `numbers` among the params of a game, with the help of their docstring."""
 
     def check(params: Any) -> None:
         for name, value in vars(params).items():
             check_env_param(name, value)
 
-    fields = [
-        (name, float, dataclasses.field(default=value))
-        for name, value in numbers_of(defaults).items()
-    ]
+    fields = [(name, float, dataclasses.field(default=value)) for name, value in numbers.items()]
     # All of them are numbers, so the help need not say so.
     help_text = (type(defaults).__doc__ or "").replace("`[]`, ", "")
     documented = {"__doc__": help_text, "__post_init__": check}
@@ -252,35 +228,30 @@ def _params_class(defaults: GameParams) -> type:
 
 
 def _show_games(command: str) -> NoReturn:
-    """Prints the games and their presets, and exits."""
-    lines = [f"{_capitalised(COMMANDS[command][1])}. Games and their presets:"]
-    for name, entry in REGISTRY.items():
-        lines += [_fill(f"  {name}: {entry.summary}", indent=4), _preset_lines(entry)]
+    """Prints the games, and exits."""
+    about = f"{_capitalised(COMMANDS[command][1])}. GAME --help has all options:"
+    games = {name: entry.summary for name, entry in all_games()}
     tyro.cli(
         COMMANDS[command][0],
         prog=f"jaxparl {command}",
-        description="\n".join(lines),
+        description=f"{about}\n{_aligned(games, '  ')}",
         args=["--help"],
     )
     raise AssertionError("tyro exits after help")
 
 
-def _preset_lines(entry: Entry) -> str:
-    width = 4 + max(map(len, entry.presets)) + 2
+def _aligned(described: Mapping[str, str], indent: str) -> str:
+    """A line for each name, with what is said of it; in 80 columns."""
+    width = len(indent) + max(map(len, described)) + 2
     lines = [
-        _fill(f"    {name}".ljust(width) + preset.summary, indent=width)
-        for name, preset in entry.presets.items()
+        textwrap.fill(f"{indent}{name}".ljust(width) + text, 80, subsequent_indent=" " * width)
+        for name, text in described.items()
     ]
     return "\n".join(lines)
 
 
 def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _fill(text: str, *, indent: int) -> str:
-    """The same in lines of 80 columns, all but the first one indented."""
-    return textwrap.fill(text, 80, subsequent_indent=" " * indent)
 
 
 def _describe_unknown(unknown: Sequence[str], game: str, parsed: Any) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 
 from jaxparl.contracts import expected_payment
 from jaxparl.environment import Environment
-from jaxparl.learning.learner import Learner, offer, over_follow_sets, standing_contracts
+from jaxparl.learning.learner import Learner
+from jaxparl.learning.lockstep import over_follow_sets
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
 from jaxparl.types import Offer, PyTree
@@ -105,20 +106,20 @@ def standing_offer(learner: Learner, weights: Weights, env_state: PyTree) -> Off
     env = learner.problem.env
     sets = jnp.asarray(follow_sets(env.num_agents))
     if env.observed_actions or len(sets) == 1:
-        offered = over_follow_sets(partial(offer, learner, weights, env_state), sets)  # over M
+        offered = over_follow_sets(partial(learner.offer, weights, env_state), sets)  # over M
         all_follow = jax.tree.map(lambda leaf: leaf[-1], offered)
         contract = jax.tree.map(lambda leaf: jnp.max(leaf, axis=0), offered.contract)
     else:
-        all_follow = offer(learner, weights, env_state, sets[-1])
+        all_follow = learner.offer(weights, env_state, sets[-1])
         asked = all_follow.recommendation
-        contract = standing_contracts(learner, weights, env_state, asked, sets)
+        contract = learner.standing_contracts(weights, env_state, asked, sets)
     return dataclasses.replace(all_follow, contract=contract)
 
 
 def standing_recommendation(learner: Learner, weights: Weights, env_state: PyTree) -> jax.Array:
     """`[N]` int, what `standing_offer` recommends; without its contracts, which take long."""
     everybody = jnp.ones(learner.problem.env.num_agents, bool)
-    return offer(learner, weights, env_state, everybody).recommendation
+    return learner.offer(weights, env_state, everybody).recommendation
 
 
 def learned_offers(learner: Learner, weights: Weights) -> Offer:

@@ -167,8 +167,9 @@ def _places(
     played, is_on, probs = jax.vmap(play, out_axes=(1, 1, 0))(key_start, key_step, actions)
     place = jax.vmap(index)(played)
     there = jax.tree.map(lambda leaf: leaf[place], states)
-    # The same state may come at several times.
-    same = [
+    # The same state may come at several times, and need not hold anything else.
+    same = [jnp.ones(place.shape, bool)]
+    same += [
         (leaf == other).reshape(*place.shape, -1).all(axis=-1)
         for (path, leaf), other in zip(
             jax.tree_util.tree_flatten_with_path(played)[0], jax.tree.leaves(there), strict=True

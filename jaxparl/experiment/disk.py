@@ -11,7 +11,8 @@ import jax
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
-from jaxparl.learning.learner import init, make_learner
+from jaxparl.learning.components import STANDARD, Components
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.training.devices import key_data
 from jaxparl.types import KEY_IMPL, PyTree
@@ -20,7 +21,13 @@ from jaxparl.types import KEY_IMPL, PyTree
 _CHECKPOINTS = 2
 
 
-def check_room(path: Path, config: Config, env: Environment, num_runs: int) -> None:
+def check_room(
+    path: Path,
+    config: Config,
+    env: Environment,
+    num_runs: int,
+    components: Components = STANDARD,
+) -> None:
     """Checks that the checkpoints of so many runs fit on the disk.
 
     Args:
@@ -28,13 +35,14 @@ def check_room(path: Path, config: Config, env: Environment, num_runs: int) -> N
       config: theirs.
       env: the game.
       num_runs: how many there are.
+      components: what of the learner is made elsewhere.
 
     Raises:
       OSError: they do not fit.
     """
     place = next(each for each in (path, *path.absolute().parents) if each.exists())
     usage = shutil.disk_usage(place)
-    needed = _CHECKPOINTS * num_runs * bytes_of_run(config, env)
+    needed = _CHECKPOINTS * num_runs * bytes_of_run(config, env, components)
     # What is no disk has no size; that nothing can be written there is found out by writing.
     if usage.total and needed > usage.free:
         raise OSError(
@@ -45,7 +53,7 @@ def check_room(path: Path, config: Config, env: Environment, num_runs: int) -> N
 
 
 @functools.cache
-def bytes_of_run(config: Config, env: Environment) -> int:
+def bytes_of_run(config: Config, env: Environment, components: Components = STANDARD) -> int:
     """How many bytes a checkpoint has for each run: weights, optimisers, replay, environments.
 
     Examples:
@@ -55,10 +63,10 @@ def bytes_of_run(config: Config, env: Environment) -> int:
       >>> 0 < many - few < 800 * 100
       True
     """
-    problem = Problem(config, env, env.default_params, HyperParams())
+    problem = Problem(config, env, env.default_params, HyperParams(), components)
 
     def start(key: jax.Array) -> PyTree:
-        return key_data(init(make_learner(problem), key))
+        return key_data(make_learner(problem).init(key))
 
     shapes = jax.eval_shape(start, jax.random.key(0, impl=KEY_IMPL))
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))

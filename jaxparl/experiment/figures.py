@@ -15,6 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+from jaxparl.experiment.line_styles import (
+    COLOURS,
+    LineStyle,
+    legend_text,
+    legend_title,
+    line_styles,
+)
 from jaxparl.experiment.metrics_table import ABOUT, METRICS, Metric
 from jaxparl.experiment.results import StageResult
 from jaxparl.experiment.statistics import (
@@ -22,13 +29,12 @@ from jaxparl.experiment.statistics import (
     Group,
     estimate,
     half_interval,
-    kinds_of_centre,
 )
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _EXACT_COLOUR = "0.35"
 _PANELS_IN_A_ROW = 3
+# From here on, a share in full would squeeze its panel.
+_LONG_SHARE = 1e3
 # What fits below the panels.
 _LEGEND_CHARACTERS = 110
 #: What all figures have in common, as settings of matplotlib.
@@ -55,7 +61,8 @@ def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) ->
 
     Args:
       path: of the figure.
-      groups: of the runs; each has a colour, or a kind of line, of its own.
+      groups: of the runs; each has a colour, or a kind of line, of its own. A scheme has the same
+        colour in every game and setting.
       result: whose curves are drawn, a panel for each metric that has one.
 
     Returns:
@@ -65,15 +72,17 @@ def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) ->
     columns = min(len(metrics), _PANELS_IN_A_ROW)
     rows = -(-len(metrics) // columns)
     with mpl.rc_context(STYLE):
+        styles = line_styles(groups)
         legend = _Legend(
             groups,
+            styles,
             has_exact=any(metric.exact in result.curves for metric in metrics),
             has_estimates=any(metric.error in result.curves for metric in metrics),
         )
         figure = new_figure(4.1 * columns, 3.1 * rows + legend.height)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, metric in zip(axes, metrics, strict=False):
-            _draw_panel(axis, metric, groups, result)
+            _draw_panel(axis, metric, groups, styles, result)
         for axis in axes[len(metrics) :]:
             axis.set_axis_off()
         legend.draw(figure)
@@ -88,7 +97,7 @@ def throughput(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
       path: of the figure.
       rates: by name, then by the number of runs.
     """
-    with mpl.rc_context({**STYLE, "axes.prop_cycle": cycler(color=_COLOURS)}):
+    with mpl.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
         figure = new_figure(5.2, 3.6)
         axis = figure.subplots()
         for name, found in rates.items():
@@ -115,53 +124,51 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _line_style(number: int) -> dict[str, Any]:
-    """The colour of group `number`, and the kind of its line: with more dots in each round.
-
-    Only exact values are dashed without dots.
-    """
-    rounds, colour = divmod(number, len(_COLOURS))
-    dots = (0, (6, 2) + (1, 2) * rounds) if rounds else "-"
-    return {"color": _COLOURS[colour], "linestyle": dots}
-
-
-def _draw_panel(axis: Axes, metric: Metric, groups: Sequence[Group], result: StageResult) -> None:
+def _draw_panel(
+    axis: Axes,
+    metric: Metric,
+    groups: Sequence[Group],
+    styles: Sequence[LineStyle],
+    result: StageResult,
+) -> None:
     """Draws one metric of all groups, and its exact value."""
     curve, exact = result.curves[metric.name], result.curves.get(metric.exact)
     errors = result.curves.get(metric.error)
     lines = np.full(len(groups), np.nan)
     if exact is not None:
         lines[:] = [estimate(group.values(exact)).centre[-1] for group in groups]
-    # An exact value that all groups share has no group's colour.
+    # An exact value that all groups share has no group's colour; nor has it a scheme's.
     is_shared = len(np.unique(lines[np.isfinite(lines)])) == 1
-    for number, group in enumerate(groups):
-        style = _line_style(number)
+    for group, style, line in zip(groups, styles, lines, strict=True):
         _draw_group(axis, result.iterations, curve, group, style)
         if errors is not None:
             _draw_estimates(
                 axis, result.iterations, curve, errors, group=group, colour=style["color"]
             )
-        if np.isfinite(lines[number]):
-            colour = _EXACT_COLOUR if is_shared else style["color"]
-            axis.axhline(lines[number], color=colour, linestyle="--", linewidth=1.0)
+        if np.isfinite(line):
+            has_own = not is_shared and "scheme" not in group.labels
+            colour = style["color"] if has_own else _EXACT_COLOUR
+            axis.axhline(line, color=colour, linestyle="--", linewidth=1.0)
     _finish_panel(axis, metric, result.iterations)
     if errors is not None:
         axis.set_title(f"{ABOUT} {axis.get_title(loc='left')}", loc="left", fontsize=10)
 
 
 def _draw_group(
-    axis: Axes, iterations: np.ndarray, curve: np.ndarray, group: Group, style: dict[str, Any]
+    axis: Axes, iterations: np.ndarray, curve: np.ndarray, group: Group, style: LineStyle
 ) -> None:
     """Draws a metric of all runs of a group, of the values of all groups `[R, evaluations]`."""
     # A curve of one evaluation is a point.
     marker = "o" if len(iterations) == 1 else None
+    values = group.values(curve)
+    found = estimate(values)
+    if len(values) and not found.num_runs.any():
+        return  # this group does not have this metric
     for row in group.rows[~group.sound]:
         axis.plot(iterations, curve[row], color=style["color"], linestyle=":", linewidth=0.8)
         _mark_end(axis, iterations, curve[row], style["color"])
-    values = group.values(curve)
-    found = estimate(values)
-    if not found.num_runs.any():
-        return  # this group does not have this metric
+    if not len(values):
+        return
     if 1 < len(values) < LEAST_RUNS_FOR_INTERVAL:
         for run in values:
             axis.plot(
@@ -218,9 +225,13 @@ def _draw_band(
 
 
 def _mark_end(axis: Axes, iterations: np.ndarray, run: np.ndarray, colour: str) -> None:
-    """Marks with a cross where a run has diverged."""
+    """Marks with a cross where a run has diverged; before its first evaluation, in the corner."""
     last = np.flatnonzero(np.isfinite(run))[-1:]
-    axis.plot(iterations[last], run[last], "x", color=colour, markersize=5)
+    if last.size:
+        axis.plot(iterations[last], run[last], "x", color=colour, markersize=5)
+    else:
+        options = {"transform": axis.transAxes, "clip_on": False, "zorder": 3}
+        axis.scatter(0, 0, s=25, c=colour, marker="x", linewidth=1.0, **options)
 
 
 def _finish_panel(axis: Axes, metric: Metric, iterations: np.ndarray) -> None:
@@ -240,23 +251,32 @@ def _finish_panel(axis: Axes, metric: Metric, iterations: np.ndarray) -> None:
         bottom = None if (drawn < bottom).any() else bottom
     axis.set_ylim(bottom, metric.panel.top)
     if metric.is_percent:
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+        is_long = max(map(abs, axis.get_ylim())) >= _LONG_SHARE
+        short = FuncFormatter(lambda value, _: f"{100 * value:.3g}%")
+        axis.yaxis.set_major_formatter(short if is_long else PercentFormatter(1.0))
 
 
 class _Legend:
     """The legend of learning curves, below all panels, where it covers no curve."""
 
-    def __init__(self, groups: Sequence[Group], *, has_exact: bool, has_estimates: bool):
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        styles: Sequence[LineStyle],
+        *,
+        has_exact: bool,
+        has_estimates: bool,
+    ):
         self._handles = [
-            Line2D([], [], **_line_style(number), linewidth=1.6, label=_legend_text(group))
-            for number, group in enumerate(groups)
+            Line2D([], [], **style, linewidth=1.6, label=legend_text(group))
+            for group, style in zip(groups, styles, strict=True)
         ]
         if has_exact:
             line = Line2D([], [], color=_EXACT_COLOUR, linestyle="--", linewidth=1.0, label="exact")
             self._handles.append(line)
-        self._title = _legend_title(groups, has_estimates=has_estimates)
+        self._title = legend_title(groups, has_estimates=has_estimates)
         widest = max(len(str(handle.get_label())) for handle in self._handles)
-        self._columns = max(1, min(len(self._handles), _LEGEND_CHARACTERS // (widest + 6)))
+        self._columns = max(1, min(len(self._handles), _LEGEND_CHARACTERS // (widest + 9)))
         rows = -(-len(self._handles) // self._columns) + len(self._title.splitlines())
         #: Inches that the figure needs for it.
         self.height = 0.2 * rows + 0.1
@@ -270,28 +290,6 @@ class _Legend:
             title=self._title,
             title_fontsize=8,
             fontsize=8,
+            # So long that dots are seen.
+            handlelength=4,
         )
-
-
-def _legend_text(group: Group) -> str:
-    diverged = f", {group.num_diverged} diverged" if group.num_diverged else ""
-    return f"{group.name} ({group.size}{diverged})"
-
-
-def _legend_title(groups: Sequence[Group], *, has_estimates: bool) -> str:
-    """What the lines and bands are, as far as any group has several runs, or estimates."""
-    few = "thick: mean over seeds; thin: each seed"
-    many = "interquartile mean over seeds, and its 95% bootstrap interval"
-    lines = []
-    match kinds_of_centre(groups):
-        case (True, True):
-            lines.append(f"{many} (below {LEAST_RUNS_FOR_INTERVAL} seeds {few})")
-        case (True, False):
-            lines.append(few)
-        case (False, True):
-            lines.append(many)
-    if has_estimates:
-        is_few = min(group.num_sound for group in groups) < LEAST_RUNS_FOR_INTERVAL
-        band = ", with the 95% interval over them" if is_few else ""
-        lines.append(f"{ABOUT}: estimated by episodes{band}")
-    return "\n".join(lines)

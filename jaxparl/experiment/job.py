@@ -100,7 +100,7 @@ def prepare(job: Job, env: Environment) -> Experiment:
     base = options.out or _folder_under_runs(job, recorded, runs)
     path = base / shard_name(part.index, part.count) if part else base
     if saved is None:
-        check_room(path, job.config, env, len(runs))
+        check_room(path, job.config, env, len(runs), job.components)
     folder = RunFolder(path, options.resume != "never")
     experiment = Experiment(job, env, runs, saved, folder, largest, is_part=part is not None)
     try:
@@ -127,12 +127,13 @@ def _begin(
     """
     job, folder, runs = experiment.job, experiment.folder, experiment.runs
     array = {"slurm_array": part.array._asdict()} if part and part.array else {}
-    remarks = {"options": recorded_options(job), "extended_after": [], **array}
+    source = {"source": job.source} if job.source else {}
+    remarks = {"options": recorded_options(job), "extended_after": [], **array, **source}
     growth = _growth(experiment, recorded, part)
     if growth is None:
         return experiment, folder.write_config(recorded, runs, **remarks) or []
     found = run_folder.read_config(folder.path)
-    changes = provenance.changed_origin(provenance.origin(), found)
+    changes = provenance.changed_origin({**provenance.origin(), **source}, found)
     if growth.past_iterations is not None:
         is_told = job.options.resume == "extend"
         check_longer(job.config, runs, growth.past_iterations, is_told=is_told)
@@ -239,6 +240,7 @@ def _recorded(job: Job, every: Sequence[RunId], part: Part | None, *, lanes: int
         "label": job.label,
         "settings": dataclasses.asdict(job.settings),
         "config": dataclasses.asdict(job.config),
+        "components": job.components.names(),
         "of_runs": [run.labels() for run in every],
         "principal": str(principal) if principal else None,
         "shard": [part.index, part.count] if part else None,
@@ -276,7 +278,8 @@ def _check_siblings(out: Path, recorded: Mapping[str, Any]) -> None:
 
 def _folder_under_runs(job: Job, recorded: Mapping[str, Any], runs: Sequence[RunId]) -> Path:
     """A new folder under runs/; to resume, the one there that was made with the same settings."""
-    name = f"{job.environment}-{job.options.preset}"
+    # Of a game behind a door, the class.
+    name = f"{job.environment.rpartition(':')[2]}-{job.options.preset}"
     if job.options.shard:
         raise ValueError("--shard needs --out: that is where the parts come together")
     if job.options.distributed:

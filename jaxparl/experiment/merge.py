@@ -22,7 +22,7 @@ from jaxparl.learning.state import Weights
 from jaxparl.training.runs import AnyRun, RunId, ValidationRun, describe, run_of
 
 # What the parts of one sweep need not have in common.
-_OWN = ("format", "runs", "shard", "slurm_array", "options", "versions", "machine")
+_OWN = ("format", "runs", "shard", "slurm_array", "options", "versions", "machine", "source")
 _MOST_NAMED = 12
 
 
@@ -70,7 +70,8 @@ def join(folder: RunFolder, parts: Sequence[TrainedPart]) -> None:
         name: value for name, value in config.items() if name not in (*_OWN, "extended_after")
     }
     # Where results come from is where they were computed, not where they are joined.
-    origin = {name: config[name] for name in ("options", "extended_after", "versions", "machine")}
+    from_there = ("options", "extended_after", "versions", "machine", "source")
+    origin = {name: config[name] for name in from_there if name in config}
     folder.write_config({**common, "shard": None}, runs, **origin)
     if config["principal"] is None:
         found = [run_of(labels) for part in parts for labels in part.config["runs"]]

@@ -3,82 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import jax
 import numpy as np
 
-from jaxparl import startup
 from jaxparl.config import Config
 from jaxparl.environment import GameParams
 from jaxparl.experiment.metrics_table import RECORDED
 from jaxparl.experiment.slurm import Part, part_of_task
+from jaxparl.learning.components import STANDARD, Components
+from jaxparl.run_options import RunOptions as RunOptions
 from jaxparl.training.runs import HYPER_PARAMS, RunId, grid, hyper_params_of, shard
 
 # What tells runs apart, beside their own values.
 _LABELS = ("game", "seed", "scheme", "iteration")
 # Games and seeds are folded into keys, which takes 32 bits.
 _MOST = 2**31
-
-
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """Which runs, how they are shared among devices and processes, and where their results go.
-
-    Attributes:
-      preset: a named set of options for this game; options given beside it take precedence.
-      config: the config.json of an earlier run, or its folder. Its game and its options are the
-        defaults, in place of those of a preset, so that the same run is run again.
-      games: the games to draw, by number, `A:B` without B; the same number is the same game.
-      seeds: the seeds of each game, `A:B` without B; every game is trained with every seed.
-      sweep: hyper-parameters or params of the game to try, one or more `NAME=VALUE,VALUE`; every
-        combination is trained with every seed, in the same compiled program.
-      shard: the part `I/N` of all runs that this process trains, in a folder of its own inside of
-        what --out says; `jaxparl merge` joins the parts. A task of a Slurm array takes its part by
-        itself, unless this says another one, or `none`.
-      distributed: several processes, on one machine or many, train the sweep together and write to
-        one --out, which all of them see. Say `auto` where Slurm, MPI or a TPU pod started them;
-        otherwise `HOST:PORT,I/N`, the address where the first process listens, and which of how
-        many this is. Every process is given the same other options.
-      lanes: how many runs of one device are computed side by side. Bits are equal at equal lanes;
-        by default 1 on a CPU, and elsewhere all runs of a device.
-      validate: once trained, freeze the principals, and let black-box agents learn from scratch
-        under their contracts and under baselines.
-      principal: the folder of an earlier run of the same game; train nothing, and validate its
-        principals.
-      out: the folder for the results, new or empty; by default a new one under runs/.
-      resume: `auto` resumes what the folder holds, if it was made with the same settings, and skips
-        what is finished; with --out, more iterations, seeds, games or swept values go on from it.
-        Without --out it looks for such a folder under runs/. `extend` does the same, and goes on to
-        more iterations even where learning rates or other schedules had ended.
-      checkpoint_seconds: the least time between two checkpoints; by default checkpoints take 2% of
-        all time.
-    """
-
-    preset: str = "quick"
-    config: Path | None = None
-    games: str = "0:2"
-    seeds: str = "0:2"
-    sweep: tuple[str, ...] = ()
-    shard: str | None = None
-    distributed: str | None = None
-    lanes: int | None = None
-    validate: bool = False
-    principal: Path | None = None
-    out: Path | None = None
-    resume: Literal["never", "auto", "extend"] = "never"
-    checkpoint_seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.lanes is not None and self.lanes < 1:
-            raise ValueError(f"lanes must be at least 1, not {self.lanes}")
-        if self.distributed is not None:
-            startup.parse_distributed(self.distributed)  # raises if it is invalid
-        seconds = self.checkpoint_seconds
-        if seconds is not None and not 0 <= seconds < math.inf:
-            raise ValueError(f"checkpoint_seconds must be >= 0, not {seconds}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +35,9 @@ class Job:
       config: how they learn.
       env_params: the numbers among the params of the game, as far as they are not its defaults.
       known_params: the names of all of them.
+      components: what of the learner is made elsewhere.
+      source: where the code of the game is, if it does not come with jaxparl: the `door` by which
+        it is found, its `file`, and the `sha256` of that.
     """
 
     environment: str
@@ -102,6 +47,13 @@ class Job:
     config: Config
     env_params: Mapping[str, float] = dataclasses.field(default_factory=dict)
     known_params: tuple[str, ...] = ()
+    components: Components = STANDARD
+    source: Mapping[str, str] | None = None
+
+    @property
+    def door(self) -> str:
+        """What finds the game, from any directory."""
+        return self.source["door"] if self.source else self.environment
 
 
 def all_runs(job: Job) -> list[RunId]:
@@ -147,7 +99,8 @@ def all_runs(job: Job) -> list[RunId]:
 def numbers_of(env_params: GameParams) -> dict[str, float]:
     """The numbers among the params of a game, by name: those that a command line can change.
 
-    The time limit is not among them: where it can be chosen, it is a setting.
+    They are numbers, or arrays of one. The time limit is not among them: where it can be chosen, it
+    is a setting.
 
     Examples:
       >>> numbers_of(GameParams(discount=0.9))
@@ -157,11 +110,15 @@ def numbers_of(env_params: GameParams) -> dict[str, float]:
         field.name: getattr(env_params, field.name) for field in dataclasses.fields(env_params)
     }
     del found["max_steps_in_episode"]
-    return {
-        name: float(value)
-        for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    # By its text: 0.1 in float32 is that, and not 0.10000000149.
+    return {name: float(str(value)) for name, value in found.items() if _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, int | float):
+        return not isinstance(value, bool)
+    is_array = isinstance(value, np.ndarray | np.generic | jax.Array)
+    return is_array and value.shape == () and bool(np.issubdtype(value.dtype, np.floating))
 
 
 def check_env_param(name: str, value: float) -> None:
@@ -195,14 +152,18 @@ def own_runs(runs: list[RunId], part: Part | None) -> list[RunId]:
     return shard(runs, part.index, part.count)
 
 
-def own_part(options: RunOptions) -> Part | None:
+def own_part(options: RunOptions, *, is_written: bool = True) -> Part | None:
     """Which part of the runs is this process's: --shard, or that of its task in a Slurm array.
+
+    Args:
+      options: those of the command line.
+      is_written: whether the part is trained and written, or only planned.
 
     Raises:
       ValueError: --shard is invalid, or the array does not say which part this is.
     """
     if options.shard is None:
-        return part_of_task(options.out)
+        return part_of_task(options.out, is_written=is_written)
     return None if options.shard == "none" else parse_part(options.shard)
 
 
@@ -242,6 +203,17 @@ def parse_range(name: str, text: str) -> range:
     return range(int(first), int(last))
 
 
+def _number(name: str, value: str) -> float:
+    """One of the values that are swept."""
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(
+            f"--sweep {name}: {value!r} is not a number; give numbers separated by commas, without "
+            f"spaces, as in {name}=0.0,0.5"
+        ) from None
+
+
 def parse_sweep(text: str, known_params: Sequence[str] = ()) -> tuple[str, list[float]]:
     """The name and the values that `NAME=VALUE,VALUE` means.
 
@@ -263,12 +235,7 @@ def parse_sweep(text: str, known_params: Sequence[str] = ()) -> tuple[str, list[
         raise ValueError(
             f"--sweep must be NAME=VALUE,VALUE with a NAME of {', '.join(known)}; not {text!r}"
         )
-    try:
-        found = [float(value) for value in values.split(",")]
-    except ValueError:
-        raise ValueError(
-            f"--sweep {name}: {values!r} are not numbers with commas between"
-        ) from None
+    found = [_number(name, value) for value in values.split(",")]
     with np.errstate(over="ignore"):
         rounded = {np.float32(value) for value in found}
     if len(rounded) < len(found):

@@ -5,7 +5,8 @@ when parts of a sweep are merged:
 
 - settings must be the same: those of the job, and of the process that computes it (`numerics`).
   Where one differs, it is refused, and the message names the setting;
-- versions and machine may differ (`changed_origin`): then a warning names them.
+- versions and machine may differ (`changed_origin`), the source of a game of one's own among them:
+  then a warning names them.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def changed_origin(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[st
     """Which versions differ, and what of the machine that bits depend on.
 
     Args:
-      here: what `origin` says now, or the content of a config.json.
+      here: what `origin` says now, and the source of the game; or the content of a config.json.
       there: the content of another one, which was recorded earlier.
 
     Examples:
@@ -87,7 +88,8 @@ def changed_origin(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[st
       >>> change.startswith('versions.jax was "0.6.0", not ')
       True
     """
-    return differences(_that_bits_depend_on(here), _that_bits_depend_on(there))
+    source = changed_source(here.get("source"), there.get("source"))
+    return [*differences(_that_bits_depend_on(here), _that_bits_depend_on(there)), *source]
 
 
 def _that_bits_depend_on(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,6 +100,21 @@ def _that_bits_depend_on(found: Mapping[str, Any]) -> dict[str, Any]:
     names = ["processor", "threads"] if devices == ["cpu"] else []
     computes = {"devices": devices, **{name: machine.get(name) for name in names}}
     return {"versions": found.get("versions"), "machine": computes}
+
+
+def changed_source(here: Any, there: Any) -> list[str]:
+    """The file of a game, if it is not what it was; what it imports, and where it is, do not count.
+
+    Games that come with jaxparl have no source of their own: they have its version.
+
+    Examples:
+      >>> here = {"file": "/home/me/my_game.py", "sha256": "9f3c"}
+      >>> changed_source(here, {"file": "/home/me/my_game.py", "sha256": "52d1"})
+      ['/home/me/my_game.py has changed']
+    """
+    if not here or not there or here["sha256"] == there["sha256"]:
+        return []
+    return [f"{here['file']} has changed"]
 
 
 def versions() -> dict[str, str]:

@@ -27,6 +27,7 @@ class Earlier(NamedTuple):
       options: which runs there were.
       config: how they learned.
       env_params: numbers among the params of the game that were not its defaults.
+      door: what finds the game.
     """
 
     environment: str
@@ -34,6 +35,7 @@ class Earlier(NamedTuple):
     options: RunOptions
     config: Config
     env_params: dict[str, float]
+    door: str
 
 
 def recorded_options(job: Job) -> dict[str, Any]:
@@ -65,6 +67,9 @@ def read_earlier(path: Path) -> Earlier:
     )
     remedy = "give its options by hand, or run it with that version"
     provenance.check_format(recorded, path, "rerun", remedy=remedy)
+    if recorded.get("components"):
+        names = ", ".join(recorded["components"].values())
+        raise ValueError(f"{path} was run from Python with {names}, and is run again from there")
     if recorded.get("extended_after"):
         console.warn(
             f"the run in {folder} went on when its schedules had ended; this one has the schedules "
@@ -81,9 +86,16 @@ def read_earlier(path: Path) -> Earlier:
             options=dataclasses.replace(asked, principal=Path(principal) if principal else None),
             config=restore(Config, recorded["config"]),
             env_params=env_params,
+            door=door_of(recorded),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: it lacks {error}") from error
+
+
+def door_of(recorded: Mapping[str, Any]) -> str:
+    """What finds the game of a run, given the content of its config.json."""
+    source = recorded.get("source")
+    return str(source["door"] if source else recorded["environment"])
 
 
 def restore(kind: type[_Settings], content: Mapping[str, Any]) -> _Settings:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxparl.config import Config
 from jaxparl.environment import Environment
 from jaxparl.evaluation.offers import sampling_note
 from jaxparl.evaluation.rollouts import all_follow
 from jaxparl.experiment import console
 from jaxparl.experiment.checkpoint import discard, load_weights, save_weights
 from jaxparl.experiment.growth import join_with_smaller
-from jaxparl.experiment.job import Experiment
+from jaxparl.experiment.job import Experiment, prepare
+from jaxparl.experiment.options import Job
 from jaxparl.experiment.principals import Principals, sound_principals
 from jaxparl.experiment.recording import Playback, record
 from jaxparl.experiment.results import StageResult, diverged
@@ -23,6 +27,7 @@ from jaxparl.experiment.statistics import group_runs
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
+from jaxparl.numbers import in_32_bits
 from jaxparl.training.comparison import compile_validation, validation_runs
 from jaxparl.training.devices import fetch, fetch_run
 from jaxparl.training.runs import RunId, env_params_of, hyper_params_of
@@ -31,6 +36,48 @@ from jaxparl.validation import black_boxes
 from jaxparl.validation.schemes import left_out
 
 _Kept = TypeVar("_Kept")
+
+
+@in_32_bits
+def run_job(job: Job, env: Environment) -> Path:
+    """Runs a job from Python as the command line does it, but with any components.
+
+    With `RunOptions(resume="auto")` it goes on where an earlier process was stopped.
+
+    Args:
+      job: what is asked for. Its components are recorded by name; a run is only resumed with the
+        same ones.
+      env: the game, of the settings that the job has.
+
+    Returns:
+      The folder of the results, see `run_folder`.
+
+    Raises:
+      ValueError: what it asks for is impossible, or the folder was made with other settings or
+        components. Nothing was computed or written.
+      OSError: results cannot be written, or not be read.
+      StoppedError: a signal came.
+      FloatingPointError: every run has diverged.
+
+    Examples:
+      >>> import tempfile
+      >>> import optax
+      >>> from jaxparl import Components, Config, make
+      >>> from jaxparl.experiment.options import Job, RunOptions
+      >>> env, _ = make("game_tree", depth=2)
+      >>> config = Config(iterations=2, target_interval=1, evaluation_interval=1, hidden_sizes=(8,))
+      >>> components = Components(make_optimizer=optax.adamw)
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     options = RunOptions(games="0:1", out=Path(folder) / "run")
+      ...     job = Job("game_tree", "tree", env.settings, options, config, components=components)
+      ...     path = run_job(job, env)  # doctest: +ELLIPSIS
+      ...     print(sorted(file.name for file in path.glob("*.json")))
+      game_tree...
+      ['config.json', 'summary.json']
+    """
+    with contextlib.closing(prepare(job, env)) as experiment:
+        run(experiment)
+    return experiment.path
 
 
 def run(experiment: Experiment) -> None:
@@ -83,7 +130,8 @@ def _train(experiment: Experiment) -> Principals:
     if folder.has_summary(TRAINING.summary):
         principals = Principals(runs, load_weights(final))
         return sound_principals(principals, diverged(folder.read_curves(runs)))
-    compiled = compile_training(config, env, runs, experiment.lanes())
+    components = experiment.job.components
+    compiled = compile_training(config, env, runs, experiment.lanes(), components=components)
 
     def all_weights(runs: Run, _: np.ndarray) -> Weights:
         return target_weights(runs.state)
@@ -105,7 +153,7 @@ def _validate(experiment: Experiment, principals: Principals) -> None:
     schemes = len(validation_runs(env, principals.runs[:1]))
     lanes = experiment.lanes(rows_per_run=schemes)
     runs, weights, lost = principals
-    compiled = compile_validation(job.config, env, runs, weights, lanes=lanes)
+    compiled = compile_validation(job.config, env, runs, weights, lanes, components=job.components)
 
     def first_sound(runs: Run, has_diverged: np.ndarray) -> Run | None:
         number = int(np.argmin(has_diverged))
@@ -113,7 +161,7 @@ def _validate(experiment: Experiment, principals: Principals) -> None:
         return fetch_run(compiled.layout, runs, number) if is_shown else None
 
     result, shown = _run(experiment, VALIDATION, compiled, first_sound)
-    playback = _black_boxes(job.config, env, shown) if shown else None
+    playback = _black_boxes(job, env, shown) if shown else None
     _finish(experiment, VALIDATION, result, playback, lost)
 
 
@@ -160,15 +208,17 @@ def _finish(
 
 def _all_follow(experiment: Experiment, principals: Principals) -> Playback:
     """An episode of a game in which all agents follow the first of these principals."""
-    env, config, first = experiment.env, experiment.job.config, principals.runs[:1]
-    hyper_params = hyper_params_of(config.hyper_params, first)
+    env, job, first = experiment.env, experiment.job, principals.runs[:1]
+    hyper_params = hyper_params_of(job.config.hyper_params, first)
     own, hyper_params = select_run((env_params_of(first), hyper_params), 0)
-    problem = Problem(config, env, draw_env_params(env, first[0].game_id, own), hyper_params)
-    weights = select_run(principals.weights, 0)
+    env_params = draw_env_params(env, first[0].game_id, own)
+    problem = Problem(job.config, env, env_params, hyper_params, job.components)
+    # As a program would see them: those of any learner may be indexed by what is traced.
+    weights = jax.tree.map(jnp.asarray, select_run(principals.weights, 0))
     return Playback(problem, all_follow(make_learner(problem), weights))
 
 
-def _black_boxes(config: Config, env: Environment, run: Run) -> Playback:
+def _black_boxes(job: Job, env: Environment, run: Run) -> Playback:
     """An episode in which black-box agents play what they have learned in one run."""
-    agents = black_boxes.make_black_boxes(config, env, run.context)
+    agents = black_boxes.make_black_boxes(job.config, env, run.context, job.components)
     return Playback(agents.problem, black_boxes.decide(agents, run.state.agent.target_params))

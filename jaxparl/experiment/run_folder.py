@@ -162,7 +162,7 @@ class RunFolder:
                 f"{self.path} was made with other settings: {'; '.join(changes)}. Choose "
                 "another --out, or give those settings"
             )
-        return provenance.changed_origin(provenance.origin(), recorded)
+        return provenance.changed_origin({**provenance.origin(), **remarks}, recorded)
 
     @by_first
     def rewrite_config(

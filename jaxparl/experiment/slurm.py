@@ -35,7 +35,7 @@ class Part:
     array: Array | None = None
 
 
-def part_of_task(out: Path | None) -> Part | None:
+def part_of_task(out: Path | None, *, is_written: bool = True) -> Part | None:
     """The part that is this process's as a task of a Slurm array; None if it is no such task.
 
     The first submission says how many parts there are: its tasks. A later one, of some tasks only,
@@ -43,6 +43,7 @@ def part_of_task(out: Path | None) -> Part | None:
 
     Args:
       out: where the parts come together.
+      is_written: whether this process writes its part there; then there must be an `out`.
 
     Raises:
       ValueError: it cannot be known which part this is; the message says what to give instead.
@@ -53,18 +54,18 @@ def part_of_task(out: Path | None) -> Part | None:
     """
     if f"{_TASK}ID" not in os.environ:
         return None
-    if out is None:
+    if out is None and is_written:
         raise ValueError(
             "a task of a Slurm array trains a part of the sweep, which needs --out: that is where "
             f"the parts come together. Give --out, {_WHOLE}"
         )
     task, first, last = (_number(name) for name in ("ID", "MIN", "MAX"))
     step, tasks = max(1, _number("STEP")), _number("COUNT")
-    counts, arrays = _siblings(out)
+    counts, arrays = _siblings(out) if out else (set[int](), set[Array]())
     if len(counts) > 1:
         numbers = " and of ".join(str(count) for count in sorted(counts))
         raise ValueError(f"{out} holds parts of {numbers}, so give --shard I/N, {_WHOLE}")
-    if arrays:
+    if out and arrays:
         return _resubmitted(task, counts.pop(), arrays, out)
     count = next(iter(counts), tasks)
     if count != tasks or (counts == set() and tasks == 1):

@@ -16,7 +16,6 @@ import optax
 
 from jaxparl.learning import updates
 from jaxparl.learning.critics import AGENT_CRITICS, AgentCritic
-from jaxparl.learning.networks import make_network
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch
 from jaxparl.types import PyTree, TrainState
@@ -27,9 +26,9 @@ class Agent(NamedTuple):
 
     Attributes:
       problem: the game and the settings that they learn with.
-      num_bits: F, how many bits each agent is told besides its observation.
+      num_bits: F, how many bits each agent is told besides its observation and its number.
       critic: how outputs of the network become Q-values, and what they are regressed on.
-      network: `(params, observation, bits) -> outputs [..., X]`.
+      network: `(params, observation, bits) -> outputs [..., X]`, its bits followed by the number.
       optimizer: of the network's weights.
     """
 
@@ -39,16 +38,17 @@ class Agent(NamedTuple):
     network: nn.Module
     optimizer: optax.GradientTransformation
 
-    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+    def init(self, key: jax.Array, observation: PyTree) -> TrainState:
         """Fresh weights; consumes `key`. Of `observation` `[N, ...]` only the shape counts."""
         bits = jnp.zeros((self.problem.env.num_agents, self.num_bits))
-        return updates.init(self.network.init(key, observation, bits), self.optimizer)
+        fresh = self.network.init(key, observation, self.problem.with_number(bits))
+        return updates.init(fresh, self.optimizer)
 
     def q_values(
-        self, params: PyTree, observation: jax.Array, bits: jax.Array, outcome_probs: jax.Array
+        self, params: PyTree, observation: PyTree, bits: jax.Array, outcome_probs: jax.Array
     ) -> jax.Array:
         """`[N, A]` from observations `[N, ...]`, bits `[N, F]` and probabilities `[N, A, O]`."""
-        outputs = self.network.apply(params, observation, bits)
+        outputs = self.network.apply(params, observation, self.problem.with_number(bits))
         return jax.vmap(self.critic.q_values)(outputs, outcome_probs)  # over N
 
     def update(
@@ -56,7 +56,7 @@ class Agent(NamedTuple):
         state: TrainState,
         batch: Batch,
         *,
-        observation: jax.Array,
+        observation: PyTree,
         bits: jax.Array,
         weight: jax.Array,
         next_value: jax.Array,
@@ -76,6 +76,7 @@ class Agent(NamedTuple):
         """
         transition = batch.transition
         penalty = updates.LOSSES[self.problem.config.loss]
+        bits = self.problem.with_number(bits)
 
         def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
             outputs = self.network.apply(params, observation, bits)
@@ -97,15 +98,14 @@ def make_agent(problem: Problem, num_bits: int) -> Agent:
     """Builds the agents for a problem: network, form of the critic, optimiser.
 
     Besides its observation each agent is told `num_bits` bits, F: which of the others follow the
-    principal, or what is recommended to it.
+    principal, or what is recommended to it. Who it is comes on top, where the game asks for that.
     """
     config, env, rates = problem.config, problem.env, problem.hyper_params
     critic = AGENT_CRITICS[config.critic](env.num_actions, env.num_outcomes, problem.gamma)
-    space = problem.observation_space()
     return Agent(
         problem=problem,
         num_bits=num_bits,
         critic=critic,
-        network=make_network(space, config.hidden_sizes, critic.num_outputs),
-        optimizer=updates.optimizer(config, rates.learning_rate, rates.learning_rate_final),
+        network=problem.make_network(config.hidden_sizes, critic.num_outputs),
+        optimizer=problem.make_optimizer(rates.learning_rate, rates.learning_rate_final),
     )

@@ -1,130 +1,93 @@
-"""All that learns in a run, put together for one problem, and what it offers."""
+"""All that learns in a run: what training, evaluation and validation ask of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Protocol
 
 import jax
-import jax.numpy as jnp
 
-from jaxparl.config import Config
-from jaxparl.learning import acting, replay
-from jaxparl.learning.agent import Agent, make_agent
-from jaxparl.learning.outcome_model import OUTCOME_MODELS, OutcomeModel
-from jaxparl.learning.principal import Principal, make_principal
+from jaxparl.learning.lockstep import make_lockstep
 from jaxparl.learning.problem import Problem
-from jaxparl.learning.state import RunState, Weights
+from jaxparl.learning.state import Losses, RunState, Weights
 from jaxparl.types import Contract, Offer, PyTree
 
-# What networks compute for all follow sets of many agents at once would not fit into a cache.
-_SETS_AT_ONCE = 16
 
+class Learner(Protocol):
+    """Everything that learns in one run, bound to its problem.
 
-class Learner(NamedTuple):
-    """The functions of all that learns, and the problem that they are built for."""
+    `lockstep.Lockstep` is the one of the paper. Another one is handed in as
+    `Components(make_learner=...)`, a function of the `Problem`: the game, the settings, and the
+    numbers of one run. If only a part is to be another, replace that one:
+    `make_lockstep(problem)._replace(agent=...)`.
 
-    problem: Problem
-    agent: Agent
-    principal: Principal
-    outcome_model: OutcomeModel
+    All methods are pure functions that are traced for one run. The numbers among the problem's
+    `env_params` and `hyper_params` may differ between runs that are computed side by side, so
+    shapes must not depend on them. A state has the same structure, shapes and types from `init` on.
+    Then a sweep, checkpoints, evaluations and validation work as they do for any learner.
+    """
+
+    @property
+    def problem(self) -> Problem:
+        """What it learns."""
+        ...
+
+    def init(self, key: jax.Array) -> RunState:
+        """The state before the first iteration; `key` is consumed.
+
+        What was learned are the `TrainState`s of agents, principal and outcome model, whose weights
+        may have any structure; it is evaluated by `state.target_weights`. The state's `key` is for
+        random numbers. Replay, actor and follows are the learner's own, and may hold anything.
+        """
+        ...
+
+    def iterate(self, state: RunState, iteration: jax.Array | int) -> tuple[RunState, Losses]:
+        """One iteration: usually a step of `config.num_envs` environments, and an update of all.
+
+        Args:
+          state: of one run.
+          iteration: `[]` int, how many came before. All runs share it, so schedules depend on it,
+            and random numbers are drawn by `fold_in(state.key, iteration)`.
+
+        Returns:
+          The state, and the losses of this iteration. A run with a loss that is not finite counts
+          as diverged. What has no loss has 0.
+        """
+        ...
+
+    def move_targets(self, state: RunState, iteration: jax.Array | int) -> RunState:
+        """What happens after `iteration`, once every `config.target_interval` iterations.
+
+        It makes the target weights, which are those that are evaluated, saved and validated.
+        """
+        ...
+
+    def offer(self, weights: Weights, env_state: PyTree, follows: jax.Array) -> Offer:
+        """What the principal recommends and pays for in one state.
+
+        Args:
+          weights: of a state, see `state.target_weights`.
+          env_state: of the environment.
+          follows: `[N]` bool, who follows. The recommendation must not depend on it. The contract
+            is what makes following worthwhile for each agent if the others do so.
+
+        Returns:
+          What is offered to each agent. Evaluations and validation read the recommendation and the
+          contract, whose payments are not negative.
+        """
+        ...
+
+    def standing_contracts(
+        self, weights: Weights, env_state: PyTree, action: jax.Array, sets: jax.Array
+    ) -> Contract:
+        """Contracts for actions `[N]` that are worthwhile under all `sets` `[M, N]` of followers.
+
+        Only games of several agents with hidden actions ask for it: elsewhere the largest payments
+        of `offer` are that.
+        """
+        ...
 
 
 def make_learner(problem: Problem) -> Learner:
-    """Builds agents, principal and outcome model for a problem."""
-    return Learner(
-        problem=problem,
-        agent=make_agent(problem, num_bits=problem.env.num_agents - 1),
-        principal=make_principal(problem),
-        outcome_model=OUTCOME_MODELS[problem.config.outcome_model](problem),
-    )
-
-
-def init(learner: Learner, key: jax.Array) -> RunState:
-    """The state before the first iteration; `key` is consumed."""
-    config, env = learner.problem.config, learner.problem.env
-    key_run, key_agent, key_principal, key_model, key_env = jax.random.split(key, 5)
-    actor, observations = acting.init(learner.problem, key_env)
-    observation, env_state = jax.tree.map(lambda leaf: leaf[0], (observations, actor.env_state))
-    agent = learner.agent.init(key_agent, observation)
-    return RunState(
-        key=key_run,
-        agent=agent,
-        agent_average=_average(config, agent.params),
-        principal=learner.principal.init(key_principal, observation),
-        outcome_model=learner.outcome_model.init(key_model, observation),
-        replay=replay.init(config, env, env_state),
-        actor=actor,
-        follows=jnp.ones((config.num_envs, env.num_agents), bool),
-    )
-
-
-def _average(config: Config, params: PyTree) -> PyTree | None:
-    """A copy of fresh weights, to become an average, unless the target weights are the same one."""
-    if config.principal_target_window == config.target_window:
-        return None
-    return jax.tree.map(lambda leaf: leaf.copy(), params)
-
-
-def others_follow(follows: jax.Array) -> jax.Array:
-    """f_{-i}: what each agent's Q-values depend on, `[N, N - 1]`, from bits `[N]`.
-
-    Examples:
-      >>> others_follow(jnp.array([True, False, False])).astype(int).tolist()
-      [[0, 0], [0, 1], [1, 0]]
-    """
-    num_agents = follows.shape[0]
-    # The next agent first, then the one after: the order is the same from everybody's side.
-    others = (jnp.arange(num_agents)[:, None] + jnp.arange(1, num_agents)[None]) % num_agents
-    return follows[others].astype(jnp.float32)
-
-
-def offer(learner: Learner, weights: Weights, env_state: PyTree, follows: jax.Array) -> Offer:
-    """What the principal recommends and pays for in one state.
-
-    It recommends what is best if all agents follow, and pays each for what the others really
-    do: `follows` `[N]`.
-    """
-    problem = learner.problem
-    observation = problem.observe(env_state)
-    probs = learner.outcome_model.probs(weights.outcome_model, env_state, observation)
-
-    def q_truncated(agent: PyTree, follows: jax.Array) -> jax.Array:
-        return learner.agent.q_values(agent, observation, others_follow(follows), probs)
-
-    return learner.principal.offer(
-        weights.principal,
-        observation,
-        q_truncated(weights.agent_average, jnp.ones_like(follows)),
-        q_truncated(weights.agent, follows),
-        probs,
-    )
-
-
-def standing_contracts(
-    learner: Learner, weights: Weights, env_state: PyTree, action: jax.Array, sets: jax.Array
-) -> Contract:
-    """The least contracts for actions `[N]` that are worthwhile under all `sets` `[M, N]` at once.
-
-    A set says who follows, as `follows` in `offer`.
-    """
-    observation = learner.problem.observe(env_state)
-    probs = learner.outcome_model.probs(weights.outcome_model, env_state, observation)
-
-    def q_truncated(follows: jax.Array) -> jax.Array:
-        return learner.agent.q_values(weights.agent, observation, others_follow(follows), probs)
-
-    q_by_set = over_follow_sets(q_truncated, sets)  # over M
-    return learner.principal.standing_contracts(q_by_set, probs, action)
-
-
-def over_follow_sets(of_set: Callable[[jax.Array], PyTree], sets: jax.Array) -> PyTree:
-    """Applies a function of one set of followers to `[M, N]` of them; of many, to a few at a time.
-
-    Examples:
-      >>> over_follow_sets(jnp.sum, jnp.ones((40, 3), bool)).shape
-      (40,)
-    """
-    if len(sets) <= _SETS_AT_ONCE:
-        return jax.vmap(of_set)(sets)
-    return jax.lax.map(of_set, sets, batch_size=_SETS_AT_ONCE)
+    """Builds what learns a problem: what was handed in, or else `lockstep`."""
+    make = problem.components.make_learner or make_lockstep
+    return make(problem)

@@ -16,7 +16,6 @@ import optax
 from jax.typing import ArrayLike
 
 from jaxparl.learning import updates
-from jaxparl.learning.networks import make_network
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch
 from jaxparl.types import PyTree, TrainState
@@ -29,16 +28,16 @@ _FINAL_SHARE = 0.1
 class OutcomeModel(Protocol):
     """The principal's model of outcomes."""
 
-    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+    def init(self, key: jax.Array, observation: PyTree) -> TrainState:
         """Fresh weights; consumes `key`. Of `observation` `[N, ...]` only the shape counts."""
         ...
 
-    def probs(self, params: PyTree, env_state: PyTree, observation: jax.Array) -> jax.Array:
+    def probs(self, params: PyTree, env_state: PyTree, observation: PyTree) -> jax.Array:
         """The distributions O(s, a)(o), `[N, A, O]`, in one state, observed as `[N, ...]`."""
         ...
 
     def update(
-        self, state: TrainState, batch: Batch, observation: jax.Array
+        self, state: TrainState, batch: Batch, observation: PyTree
     ) -> tuple[TrainState, jax.Array]:
         """Takes a gradient step; returns the loss `[]`, too. `observation` is `[B, N, ...]`."""
         ...
@@ -49,18 +48,18 @@ class KnownOutcomes(NamedTuple):
 
     problem: Problem
 
-    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+    def init(self, key: jax.Array, observation: PyTree) -> TrainState:
         """No weights."""
         del key, observation
         return TrainState(params=(), target_params=(), optimizer_state=())
 
-    def probs(self, params: PyTree, env_state: PyTree, observation: jax.Array) -> jax.Array:
+    def probs(self, params: PyTree, env_state: PyTree, observation: PyTree) -> jax.Array:
         """`[N, A, O]`, those of the game."""
         del params, observation
         return self.problem.env.outcome_probs(env_state, self.problem.env_params)
 
     def update(
-        self, state: TrainState, batch: Batch, observation: jax.Array
+        self, state: TrainState, batch: Batch, observation: PyTree
     ) -> tuple[TrainState, jax.Array]:
         """The same state, and a loss of 0."""
         del batch, observation
@@ -74,25 +73,27 @@ class LearnedOutcomes(NamedTuple):
     network: nn.Module
     optimizer: optax.GradientTransformation
 
-    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+    def init(self, key: jax.Array, observation: PyTree) -> TrainState:
         """Fresh weights. A classifier does not bootstrap, so it needs no target network."""
-        fresh = updates.init(self.network.init(key, observation), self.optimizer)
+        weights = self.network.init(key, observation, self.problem.numbers())
+        fresh = updates.init(weights, self.optimizer)
         return dataclasses.replace(fresh, target_params=())
 
-    def probs(self, params: PyTree, env_state: PyTree, observation: jax.Array) -> jax.Array:
+    def probs(self, params: PyTree, env_state: PyTree, observation: PyTree) -> jax.Array:
         """`[N, A, O]`, as learned so far."""
         del env_state
-        return jax.nn.softmax(self._logits(params, observation))
+        return jax.nn.softmax(self._logits(params, observation, self.problem.numbers()))
 
     def update(
-        self, state: TrainState, batch: Batch, observation: jax.Array
+        self, state: TrainState, batch: Batch, observation: PyTree
     ) -> tuple[TrainState, jax.Array]:
         """Takes a gradient step on the cross-entropy."""
         action, outcome = batch.transition.action, batch.transition.outcome
+        numbers = self.problem.numbers(*action.shape[:-1])
 
         def loss(params: PyTree) -> tuple[jax.Array, None]:
             taken = action[..., None, None]
-            logits = self._logits(params, observation)
+            logits = self._logits(params, observation, numbers)
             chosen = jnp.take_along_axis(logits, taken, axis=-2)[..., 0, :]
             cross_entropy = optax.softmax_cross_entropy_with_integer_labels(chosen, outcome)
             return jnp.mean(cross_entropy), None
@@ -100,8 +101,9 @@ class LearnedOutcomes(NamedTuple):
         state, value, _ = updates.gradient_step(state, self.optimizer, loss)
         return state, value
 
-    def _logits(self, params: PyTree, observation: jax.Array) -> jax.Array:
-        env, outputs = self.problem.env, jnp.asarray(self.network.apply(params, observation))
+    def _logits(self, params: PyTree, observation: PyTree, numbers: jax.Array) -> jax.Array:
+        env = self.problem.env
+        outputs = jnp.asarray(self.network.apply(params, observation, numbers))
         return outputs.reshape(*outputs.shape[:-1], env.num_actions, env.num_outcomes)
 
 
@@ -118,7 +120,6 @@ def learned(problem: Problem) -> OutcomeModel:
     learn the noise of a few draws, and contracts priced on that break.
     """
     config, env = problem.config, problem.env
-    space = problem.observation_space()
     first = problem.hyper_params.outcome_learning_rate
 
     def learning_rate(iteration: ArrayLike) -> ArrayLike:
@@ -126,8 +127,8 @@ def learned(problem: Problem) -> OutcomeModel:
 
     return LearnedOutcomes(
         problem=problem,
-        network=make_network(
-            space, config.outcome_hidden_sizes, env.num_actions * env.num_outcomes
+        network=problem.make_network(
+            config.outcome_hidden_sizes, env.num_actions * env.num_outcomes
         ),
         optimizer=optax.sgd(learning_rate, momentum=_MOMENTUM),
     )

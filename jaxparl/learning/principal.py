@@ -18,7 +18,6 @@ import optax
 from jaxparl.contracts import minimal_contract, observed_action_contract
 from jaxparl.learning import td_targets, updates
 from jaxparl.learning.critics import PRINCIPAL_CRITICS, PrincipalCritic
-from jaxparl.learning.networks import make_network
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch
 from jaxparl.types import Contract, Offer, PyTree, TrainState
@@ -30,7 +29,7 @@ class Principal(NamedTuple):
     Attributes:
       problem: the game and the settings that it learns with.
       critic: how outputs of the network become Q-values, and what they are regressed on.
-      network: `(params, observation) -> outputs [..., X]`.
+      network: `(params, observation, bits) -> outputs [..., X]`; the bits are agents' numbers.
       optimizer: of the network's weights.
     """
 
@@ -39,14 +38,15 @@ class Principal(NamedTuple):
     network: nn.Module
     optimizer: optax.GradientTransformation
 
-    def init(self, key: jax.Array, observation: jax.Array) -> TrainState:
+    def init(self, key: jax.Array, observation: PyTree) -> TrainState:
         """Fresh weights; consumes `key`. Of `observation` `[N, ...]` only the shape counts."""
-        return updates.init(self.network.init(key, observation), self.optimizer)
+        fresh = self.network.init(key, observation, self.problem.numbers())
+        return updates.init(fresh, self.optimizer)
 
     def offer(
         self,
         params: PyTree,
-        observation: jax.Array,
+        observation: PyTree,
         q_expected: jax.Array,
         q_truncated: jax.Array,
         outcome_probs: jax.Array,
@@ -57,7 +57,7 @@ class Principal(NamedTuple):
         `q_expected`, and its contract for agents with `q_truncated`. `outcome_probs` is
         `[N, A, O]`.
         """
-        outputs = jnp.asarray(self.network.apply(params, observation))
+        outputs = jnp.asarray(self.network.apply(params, observation, self.problem.numbers()))
         return jax.vmap(self._offer_one)(outputs, q_expected, q_truncated, outcome_probs)  # over N
 
     def standing_contracts(
@@ -80,7 +80,7 @@ class Principal(NamedTuple):
         state: TrainState,
         batch: Batch,
         *,
-        observation: jax.Array,
+        observation: PyTree,
         q_truncated: jax.Array,
         outcome_probs: jax.Array,
         next_value: jax.Array,
@@ -104,9 +104,10 @@ class Principal(NamedTuple):
         offered = price(q_truncated, outcome_probs, transition.action)
         outcome = transition.outcome[..., None]
         payment = jnp.take_along_axis(offered.payments, outcome, axis=-1)[..., 0]
+        numbers = self.problem.numbers(*payment.shape[:-1])
 
         def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
-            outputs = self.network.apply(params, observation)
+            outputs = self.network.apply(params, observation, numbers)
             error = jax.vmap(jax.vmap(self.critic.error))(  # over N, then B
                 outputs,
                 action=transition.action,
@@ -158,12 +159,9 @@ def make_principal(problem: Problem) -> Principal:
     config, env, rates = problem.config, problem.env, problem.hyper_params
     make_critic = PRINCIPAL_CRITICS[config.critic]
     critic = make_critic(env.num_actions, env.num_outcomes, problem.gamma, rates.alpha)
-    space = problem.observation_space()
     return Principal(
         problem=problem,
         critic=critic,
-        network=make_network(space, config.hidden_sizes, critic.num_outputs),
-        optimizer=updates.optimizer(
-            config, rates.learning_rate, rates.principal_learning_rate_final
-        ),
+        network=problem.make_network(config.hidden_sizes, critic.num_outputs),
+        optimizer=problem.make_optimizer(rates.learning_rate, rates.principal_learning_rate_final),
     )

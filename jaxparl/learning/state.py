@@ -14,6 +14,8 @@ from jaxparl.types import PyTree, TrainState
 class RunState:
     """Everything that changes: a run is a pure function of this and of the iteration.
 
+    So it is for `lockstep`; `learner.Learner` says what of it another learner has to keep.
+
     Attributes:
       key: the run's key, never consumed; each iteration folds its number into it.
       agent: the agents' weights and optimiser.

@@ -26,12 +26,34 @@ LOSSES: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
-def optimizer(config: Config, first: ArrayLike, last: ArrayLike) -> optax.GradientTransformation:
-    """Adam, whose step size falls exponentially from `first` to `last`.
+def adam(schedule: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+    """Adam, with an epsilon for errors that go to zero.
 
     Examples:
-      >>> adam = optimizer(Config(), first=0.5, last=0.125)
-      >>> step, _ = adam.update(jnp.array([2.0, -3.0]), adam.init(jnp.zeros(2)))
+      >>> step, _ = adam(0.5).update(jnp.array([2.0]), adam(0.5).init(jnp.zeros(1)))
+      >>> print(step.round(3))
+      [-0.5]
+    """
+    return optax.adam(schedule, eps=_ADAM_EPSILON)
+
+
+def optimizer(
+    config: Config,
+    first: ArrayLike,
+    last: ArrayLike,
+    make: Callable[[optax.Schedule], optax.GradientTransformation] = adam,
+) -> optax.GradientTransformation:
+    """An optimiser whose step size falls exponentially from `first` to `last`, by default Adam.
+
+    Args:
+      config: how many iterations there are, and how long gradients may be.
+      first: `[]`, the step size in the first iteration.
+      last: `[]`, the same after the last one.
+      make: makes the optimiser for a schedule.
+
+    Examples:
+      >>> falling = optimizer(Config(), first=0.5, last=0.125)
+      >>> step, _ = falling.update(jnp.array([2.0, -3.0]), falling.init(jnp.zeros(2)))
       >>> print(step.round(3))
       [-0.5  0.5]
     """
@@ -39,10 +61,10 @@ def optimizer(config: Config, first: ArrayLike, last: ArrayLike) -> optax.Gradie
     def learning_rate(iteration: ArrayLike) -> ArrayLike:
         return first * (last / first) ** (iteration / config.iterations)
 
-    adam = optax.adam(learning_rate, eps=_ADAM_EPSILON)
+    made = make(learning_rate)
     if config.max_gradient_norm is None:
-        return adam
-    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), adam)
+        return made
+    return optax.chain(optax.clip_by_global_norm(config.max_gradient_norm), made)
 
 
 def init(params: PyTree, optimize: optax.GradientTransformation) -> TrainState:
@@ -63,7 +85,9 @@ def with_count(state: TrainState, iteration: jax.Array | int) -> TrainState:
     The optimiser's own counter has a run axis under `vmap`. XLA divides by an array differently
     than by a scalar, so Adam's rounding would depend on how many runs are computed side by side.
     An optimiser that does not divide by its count, such as the outcome model's, does not need this,
-    and one that keeps no count stays as it is.
+    and one that keeps no count stays as it is. So does whatever is below a state that counts in
+    its own way, as those of `optax.MultiSteps` and `optax.apply_if_finite` do: it need not take a
+    step in every iteration.
 
     Examples:
       >>> state = with_count(init(jnp.ones(2), optimizer(Config(), 0.5, 0.125)), iteration=7)
@@ -71,11 +95,32 @@ def with_count(state: TrainState, iteration: jax.Array | int) -> TrainState:
       7
     """
     # XLA-06, see docs/xla.md.
-    if not optax.tree_utils.tree_get_all_with_path(state.optimizer_state, "count"):
-        return state
     count = jnp.asarray(iteration, jnp.int32)
-    counting = optax.tree_utils.tree_set(state.optimizer_state, count=count)
+    counting = _with_count(state.optimizer_state, count)
     return dataclasses.replace(state, optimizer_state=counting)
+
+
+def _with_count(state: Any, count: jax.Array) -> Any:
+    """The state of an optimiser, or a part of it, with its counts of steps set."""
+    if isinstance(state, dict):
+        return {name: _with_count(part, count) for name, part in state.items()}
+    if not isinstance(state, tuple):
+        return state
+    if not hasattr(state, "_fields"):
+        return tuple(_with_count(part, count) for part in state)
+    fields: dict[str, Any] = state._asdict()  # pyright: ignore[reportAttributeAccessIssue]
+    counters = {name for name, part in fields.items() if _is_counter(part)}
+    if counters - {"count"}:
+        return state
+    parts = {
+        name: count if name in counters else _with_count(part, count)
+        for name, part in fields.items()
+    }
+    return type(state)(**parts)
+
+
+def _is_counter(part: Any) -> bool:
+    return getattr(part, "shape", None) == () and jnp.issubdtype(part.dtype, jnp.integer)
 
 
 def gradient_step(

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights
@@ -56,6 +57,8 @@ def compile_validation(
     runs: Sequence[RunId],
     weights: Weights,
     lanes: int | None = None,
+    *,
+    components: Components = STANDARD,
 ) -> CompiledRuns:
     """Compiles the validation of trained runs under every scheme, and computes nothing yet.
 
@@ -67,14 +70,14 @@ def compile_validation(
       runs: which runs were trained.
       weights: theirs, `[R, ...]`, see `learning.state.target_weights`.
       lanes: see `devices.assign_runs`.
+      components: of the training; black boxes have the same networks and optimisers.
 
     Raises:
-      ValueError: the game cannot be validated, or the weights are of another game; see
-        `validation.black_boxes`.
+      ValueError: the game cannot be validated, or the weights are of another one.
     """
     check_can_validate(env)
     check_games(env, runs)
-    check_principal(config, env, jax.tree.map(lambda leaf: leaf[0], weights))
+    check_principal(config, env, select_run(weights, 0), components)
     scheme_names = schemes.scheme_names(env)
 
     def prepare(
@@ -82,7 +85,7 @@ def compile_validation(
     ) -> Terms:
         """What the agents face under each scheme, `[K, ...]`."""
         env_params = draw_env_params(env, game_id, own)
-        learner = make_learner(Problem(config, env, env_params, hyper_params))
+        learner = make_learner(Problem(config, env, env_params, hyper_params, components))
         principal = freeze(learner, weights)
         followed = followed_play(learner, principal)
         compared = {
@@ -98,13 +101,12 @@ def compile_validation(
 
     names = validation_runs(env, runs)
     game_ids = np.array([run.game_id for run in runs], np.int32)
-    hyper_params = hyper_params_of(config.hyper_params, runs)
-    given = (game_ids, env_params_of(runs), hyper_params, weights)
+    given = game_ids, env_params_of(runs), hyper_params_of(config.hyper_params, runs), weights
     arguments = [select_run(given, number) for number in range(len(runs))]
     numbers = np.array([(name.run.game_id, name.run.seed) for name in names], np.int32)
     return compile_runs(
         config,
-        partial(validation_task, config, env),
+        partial(validation_task, config, env, components=components),
         Contexts(prepare, _exact, arguments, rows=np.arange(len(names))),
         runs=names,
         keys=(_VALIDATION_ROOT, numbers),

@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxparl.config import Config
 from jaxparl.environment import Environment
-from jaxparl.learning.learner import init, make_learner
+from jaxparl.learning.components import STANDARD, Components
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
 from jaxparl.training.comparison import compile_validation, validation_runs
@@ -95,6 +96,8 @@ def plan(
     runs: Sequence[RunId],
     lanes: int | None = None,
     validate: bool = False,
+    *,
+    components: Components = STANDARD,
 ) -> Plan:
     """Compiles small versions of a sweep's programs, and times them; records nothing.
 
@@ -104,17 +107,20 @@ def plan(
       runs: which runs.
       lanes: see `assign_runs`.
       validate: whether the principals are to be validated.
+      components: what of the learner is made elsewhere.
 
     Raises:
       ValueError: the game cannot be validated, see `validation.requirements.check_can_validate`.
     """
 
     def training(config: Config, runs: Sequence[RunId]) -> CompiledRuns:
-        return compile_training(config, env, runs, lanes)
+        return compile_training(config, env, runs, lanes, components=components)
 
     def validation(config: Config, runs: Sequence[RunId]) -> CompiledRuns:
         # Whatever the weights are, the programs are the same and take as long.
-        return compile_validation(config, env, runs, _blank_weights(config, env, runs), lanes)
+        problem = Problem(config, env, env.default_params, config.hyper_params, components)
+        weights = _blank_weights(problem, len(runs))
+        return compile_validation(config, env, runs, weights, lanes, components=components)
 
     def settings(runs: Sequence[RunId]) -> int:
         return len({(run.game_id, run.own) for run in runs})
@@ -177,14 +183,12 @@ def _shortened(config: Config) -> Config:
     return dataclasses.replace(config, iterations=whole, evaluation_interval=whole)
 
 
-def _blank_weights(config: Config, env: Environment, runs: Sequence[RunId]) -> Weights:
+def _blank_weights(problem: Problem, count: int) -> Weights:
     """Weights of principals, `[R, ...]`, that have learned nothing."""
-    learner = make_learner(Problem(config, env, env.default_params, config.hyper_params))
+    learner = make_learner(problem)
     key = jax.random.key(0, impl=KEY_IMPL)
-    shapes = jax.eval_shape(lambda key: target_weights(init(learner, key)), key)
-    blank: Weights = jax.tree.map(
-        lambda leaf: np.zeros((len(runs), *leaf.shape), leaf.dtype), shapes
-    )
+    shapes = jax.eval_shape(lambda key: target_weights(learner.init(key)), key)
+    blank: Weights = jax.tree.map(lambda leaf: np.zeros((count, *leaf.shape), leaf.dtype), shapes)
     return blank
 
 

@@ -11,6 +11,7 @@ from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation import Metrics
 from jaxparl.evaluation.checks import check_game
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState, Weights
@@ -64,7 +65,11 @@ class ValidationResult:
 
 
 def make_train(
-    config: Config, env: Environment, env_params: GameParams
+    config: Config,
+    env: Environment,
+    env_params: GameParams,
+    *,
+    components: Components = STANDARD,
 ) -> Callable[..., TrainResult]:
     """Makes `train(key, hyper_params=config.hyper_params) -> TrainResult`, a pure function.
 
@@ -75,6 +80,7 @@ def make_train(
       config: how the run learns.
       env: the game.
       env_params: its params; every run plays this game.
+      components: what of the learner is made elsewhere.
 
     Raises:
       ValueError: the game's exact solution is not of the game that is played, or its episodes do
@@ -95,14 +101,19 @@ def make_train(
     @in_32_bits
     def train(key: jax.Array, hyper_params: HyperParams = config.hyper_params) -> TrainResult:
         context = solve_context(config, env, env_params, hyper_params)
-        state, metrics = run_task(config, training_task(config, env, context), key)
+        task = training_task(config, env, context, components)
+        state, metrics = run_task(config, task, key)
         return TrainResult(state=state, metrics=metrics)
 
     return train
 
 
 def make_validate(
-    config: Config, env: Environment, env_params: GameParams
+    config: Config,
+    env: Environment,
+    env_params: GameParams,
+    *,
+    components: Components = STANDARD,
 ) -> Callable[..., ValidationResult]:
     """Makes `validate(key, weights, hyper_params, scheme) -> ValidationResult`, a pure function.
 
@@ -113,6 +124,7 @@ def make_validate(
       config: of the training that `weights` come from, by `learning.state.target_weights`.
       env: the game.
       env_params: its params; every run plays this game.
+      components: of the training; black boxes have the same networks and optimisers.
 
     Raises:
       ValueError: the game cannot be validated, or its exact solutions are not of the game that is
@@ -145,10 +157,11 @@ def make_validate(
     def validate(
         key: jax.Array, weights: Weights, hyper_params: HyperParams, scheme: Scheme
     ) -> ValidationResult:
-        check_principal(config, env, weights)
-        learner = make_learner(Problem(config, env, env_params, hyper_params))
+        check_principal(config, env, weights, components)
+        learner = make_learner(Problem(config, env, env_params, hyper_params, components))
         terms = make_terms(learner, freeze(learner, weights), scheme)
-        state, metrics = run_task(config, validation_task(config, env, terms), key)
+        task = validation_task(config, env, terms, components)
+        state, metrics = run_task(config, task, key)
         return ValidationResult(params=state.agent.target_params, metrics=metrics)
 
     return validate

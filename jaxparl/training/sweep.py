@@ -25,6 +25,7 @@ from jax.typing import ArrayLike
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation.checks import check_finite, check_game
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.numbers import in_32_bits
 from jaxparl.training.devices import DeviceLayout, assign_runs, fetch, rows_of
 from jaxparl.training.programs import RUNS_ONCE, IntervalProgram, compile_interval
@@ -225,7 +226,12 @@ def _start(
 
 @in_32_bits
 def compile_training(
-    config: Config, env: Environment, runs: Sequence[RunId], lanes: int | None = None
+    config: Config,
+    env: Environment,
+    runs: Sequence[RunId],
+    lanes: int | None = None,
+    *,
+    components: Components = STANDARD,
 ) -> CompiledRuns:
     """Compiles the training of `runs`, and computes nothing yet.
 
@@ -234,6 +240,7 @@ def compile_training(
       env: the game; each run draws its params by the number of its game.
       runs: which runs.
       lanes: see `assign_runs`.
+      components: what of the learner is made elsewhere.
 
     Raises:
       ValueError: a run's own hyper-parameter is out of its range, or a game is wrong, see
@@ -260,7 +267,7 @@ def compile_training(
     rows = np.array([place[setting] for setting in settings])
     return compile_runs(
         config,
-        partial(training_task, config, env),
+        partial(training_task, config, env, components=components),
         Contexts(prepare, exact, arguments, rows),
         runs=runs,
         keys=(_TRAINING_ROOT, numbers),
@@ -269,19 +276,38 @@ def compile_training(
 
 
 def run(
-    config: Config, compiled: CompiledRuns, runs: Run, done: int = 0, seconds: float = 0.0
+    config: Config,
+    compiled: CompiledRuns,
+    runs: Run | None = None,
+    done: int = 0,
+    seconds: float = 0.0,
 ) -> Iterator[Progress]:
-    """Runs from one evaluation to the next, yielding after each.
+    """Runs from one evaluation to the next, yielding after each: the place to log, plot or stop.
+
+    The runs that it yields are consumed by its next step. What is to be kept has to be copied.
 
     Args:
       config: what the runs were compiled for.
       compiled: the compiled runs.
-      runs: as `compiled.start()` or an earlier process has left them; they are consumed.
+      runs: as an earlier process has left them, and they are consumed; by default they start anew.
       done: evaluations that they have behind them.
       seconds: spent in those.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> from jaxparl.training import compile_training, grid, run
+      >>> env, _ = make("game_tree", depth=2)
+      >>> config = Config(iterations=4, target_interval=2, evaluation_interval=2, hidden_sizes=(8,))
+      >>> compiled = compile_training(config, env, grid([0], seeds=[0, 1, 2]))
+      >>> for progress in run(config, compiled):
+      ...     iteration = progress.evaluations * config.evaluation_interval
+      ...     print(iteration, progress.metrics.utility_ratio.shape)  # or to any logger
+      2 (3,)
+      4 (3,)
     """
+    now = compiled.start() if runs is None else runs
     for number in range(done, config.num_evaluations):
         start = time.perf_counter()
-        runs, metrics = jax.block_until_ready(compiled.program(runs, number))
+        now, metrics = jax.block_until_ready(compiled.program(now, number))
         seconds += time.perf_counter() - start
-        yield Progress(number + 1, seconds, fetch(compiled.layout, metrics), runs)
+        yield Progress(number + 1, seconds, fetch(compiled.layout, metrics), now)

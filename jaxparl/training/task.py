@@ -18,7 +18,9 @@ from jaxparl import evaluation
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation import Exact
-from jaxparl.learning import learner, lockstep, loop
+from jaxparl.learning import loop
+from jaxparl.learning.components import STANDARD, Components
+from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.types import PyTree
 from jaxparl.validation import black_boxes
@@ -62,25 +64,32 @@ def solve_context(
     return TrainingContext(env_params, hyper_params, exact)
 
 
-def training_task(config: Config, env: Environment, context: TrainingContext) -> Task:
-    """Principal and agents learn in lockstep (`learning.lockstep`)."""
-    problem = Problem(config, env, context.env_params, context.hyper_params)
-    learns = learner.make_learner(problem)
+def training_task(
+    config: Config,
+    env: Environment,
+    context: TrainingContext,
+    components: Components = STANDARD,
+) -> Task:
+    """Principal and agents learn side by side, in lockstep (`learning.lockstep`) or otherwise."""
+    problem = Problem(config, env, context.env_params, context.hyper_params, components)
+    learns = make_learner(problem)
     return Task(
-        init=partial(learner.init, learns),
+        init=learns.init,
         learn=partial(
             loop.run_segment,
             config,
-            partial(lockstep.iterate, learns),
-            partial(lockstep.move_targets, learns),
+            learns.iterate,
+            learns.move_targets,
         ),
         evaluate=partial(evaluation.evaluate, learns, context.exact),
     )
 
 
-def validation_task(config: Config, env: Environment, terms: Terms) -> Task:
+def validation_task(
+    config: Config, env: Environment, terms: Terms, components: Components = STANDARD
+) -> Task:
     """Black-box agents learn in the game of a frozen principal (`validation.black_boxes`)."""
-    agents = black_boxes.make_black_boxes(config, env, terms)
+    agents = black_boxes.make_black_boxes(config, env, terms, components)
     return Task(
         init=partial(black_boxes.init, agents),
         learn=partial(

@@ -21,9 +21,10 @@ from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
 from jaxparl.evaluation.offers import payments_for
 from jaxparl.evaluation.rollouts import Decide
-from jaxparl.learning import acting, learner, lockstep, replay, updates
+from jaxparl.learning import acting, lockstep, replay, updates
 from jaxparl.learning.acting import ActorState, Behaviour
 from jaxparl.learning.agent import Agent, make_agent
+from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch, ReplayState
@@ -73,16 +74,18 @@ class ValidationState:
     learns: jax.Array | None
 
 
-def check_principal(config: Config, env: Environment, weights: Weights) -> None:
+def check_principal(
+    config: Config, env: Environment, weights: Weights, components: Components = STANDARD
+) -> None:
     """Checks that weights are those of a principal of this environment with this config.
 
     Raises:
       ValueError: an array is missing or of another shape; the message names the first one.
     """
-    problem = Problem(config, env, env.default_params, HyperParams())
+    problem = Problem(config, env, env.default_params, HyperParams(), components)
 
     def fresh(key: jax.Array) -> Weights:
-        return target_weights(learner.init(learner.make_learner(problem), key))
+        return target_weights(make_learner(problem).init(key))
 
     shapes = jax.eval_shape(fresh, jax.random.key(0, impl=KEY_IMPL))
     fit = jax.tree_util.tree_flatten_with_path(shapes)[0]
@@ -96,7 +99,9 @@ def check_principal(config: Config, env: Environment, weights: Weights) -> None:
             )
 
 
-def make_black_boxes(config: Config, env: Environment, terms: Terms) -> BlackBoxes:
+def make_black_boxes(
+    config: Config, env: Environment, terms: Terms, components: Components = STANDARD
+) -> BlackBoxes:
     """Builds black-box agents for what they face.
 
     Args:
@@ -104,15 +109,16 @@ def make_black_boxes(config: Config, env: Environment, terms: Terms) -> BlackBox
         their critics are always per action.
       env: the game.
       terms: what they face.
-
+      components: of the principal's training; black boxes have its networks and optimisers.
     """
-    principal = make_learner(Problem(config, env, terms.env_params, terms.hyper_params))
+    trained = Problem(config, env, terms.env_params, terms.hyper_params, components)
     exploration = terms.hyper_params.validation_epsilon
-    problem = principal.problem._replace(
+    problem = trained._replace(
         config=dataclasses.replace(config, critic="per_action"),
         hyper_params=dataclasses.replace(terms.hyper_params, epsilon=exploration),
     )
-    return BlackBoxes(problem, principal, terms, make_agent(problem, num_bits=env.num_actions))
+    agent = make_agent(problem, num_bits=env.num_actions)
+    return BlackBoxes(problem, make_learner(trained), terms, agent)
 
 
 def init(black_boxes: BlackBoxes, key: jax.Array) -> ValidationState:
@@ -121,13 +127,13 @@ def init(black_boxes: BlackBoxes, key: jax.Array) -> ValidationState:
     key_run, key_agent, key_start = jax.random.split(key, 3)
     # Of five keys the last, as in training, so that environments start in the same states.
     actor, observations = acting.init(problem, jax.random.split(key_start, 5)[-1])
-    first = jax.tree.map(lambda leaf: leaf[0], actor.env_state)
+    first, observation = jax.tree.map(lambda leaf: leaf[0], (actor.env_state, observations))
     learns = None
     if black_boxes.terms.scheme.others_follow is not None:
         learns = jnp.zeros(problem.config.num_envs, jnp.int32)
     return ValidationState(
         key=key_run,
-        agent=black_boxes.agent.init(key_agent, observations[0]),
+        agent=black_boxes.agent.init(key_agent, observation),
         replay=replay.init(problem.config, problem.env, first),
         actor=actor,
         learns=learns,

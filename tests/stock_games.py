@@ -1,4 +1,4 @@
-"""A small commons: agents harvest a stock that regrows, in every kind of game that there is.
+"""Small games of a stock: agents harvest a stock that regrows, in every kind of game that there is.
 
 With one agent or many, actions observed or hidden, with a table or without, with a horizon or
 without, ending by itself or at the time limit.
@@ -25,7 +25,7 @@ _GROWTH, _PROBS = (0, 1, 2), (0.3, 0.4, 0.3)
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Which kind of commons it is; with `ends`, it is over when nothing is left."""
+    """Which kind of game it is; with `ends`, it is over when nothing is left."""
 
     num_agents: int = 2
     is_observed: bool = True
@@ -40,7 +40,7 @@ class Stock:
     time: jax.Array
 
 
-class Commons(PrincipalAgentEnvironment[Stock, GameParams]):
+class StockGame(PrincipalAgentEnvironment[Stock, GameParams]):
     """Who harvests gets more the more there is, and leaves less to all."""
 
     num_actions, num_outcomes = 2, 2
@@ -107,12 +107,12 @@ CONFIG = Config(
 def registered() -> Entry:
     """What the registry knows of these games."""
     quick = Preset(
-        summary="a small commons", settings=Settings(is_listed=False), config=CONFIG, validate=True
+        summary="a small stock", settings=Settings(is_listed=False), config=CONFIG, validate=True
     )
     return Entry(
-        environment=Commons,
+        environment=StockGame,
         settings=Settings,
         presets={"quick": quick},
-        label="commons",
+        label="stock",
         summary="agents harvest a stock that regrows",
     )
