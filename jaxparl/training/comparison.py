@@ -33,8 +33,9 @@ from jaxparl.training.sweep import (
 from jaxparl.training.task import validation_task
 from jaxparl.validation import schemes
 from jaxparl.validation.black_boxes import check_principal
-from jaxparl.validation.frozen import followed_play, freeze
+from jaxparl.validation.frozen import Followed, followed_play, freeze
 from jaxparl.validation.requirements import check_can_validate
+from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import ExactReference, OneAgentReference, Terms, make_terms
 
 #: What a nudge is worth, as a share of the welfare that the principal reaches; the paper's.
@@ -78,7 +79,6 @@ def compile_validation(
     check_can_validate(env)
     check_games(env, runs)
     check_principal(config, env, select_run(weights, 0), components)
-    scheme_names = schemes.scheme_names(env)
 
     def prepare(
         game_id: jax.Array, own: dict[str, jax.Array], hyper_params: HyperParams, weights: Weights
@@ -87,15 +87,7 @@ def compile_validation(
         env_params = draw_env_params(env, game_id, own)
         learner = make_learner(Problem(config, env, env_params, hyper_params, components))
         principal = freeze(learner, weights)
-        followed = followed_play(learner, principal)
-        compared = {
-            has_nudge: schemes.comparable_schemes(env, followed, NUDGE_SHARE if has_nudge else 0.0)
-            for has_nudge in (False, True)
-        }
-        each = [compared[has_nudge][name] for name, has_nudge in scheme_names.values()]
-        scheme = jax.tree.map(
-            lambda *values: jnp.stack([jnp.float32(value) for value in values]), *each
-        )
+        scheme = _schemes(env, followed_play(learner, principal))
         # over K, one after the other: the tables of a large game are large.
         return jax.lax.map(partial(make_terms, learner, principal), scheme)
 
@@ -112,6 +104,20 @@ def compile_validation(
         keys=(_VALIDATION_ROOT, numbers),
         lanes=lanes,
     )
+
+
+def _schemes(env: Environment, followed: Followed) -> Scheme:
+    """All schemes of a game, `[K]`, given what a principal brings if all follow."""
+    compared = {
+        has_nudge: schemes.comparable_schemes(env, followed, NUDGE_SHARE if has_nudge else 0.0)
+        for has_nudge in (False, True)
+    }
+    names = schemes.scheme_names(env)
+    each = [compared[has_nudge][name] for name, has_nudge in names.values()]
+    stacked: Scheme = jax.tree.map(
+        lambda *values: jnp.stack([jnp.float32(value) for value in values]), *each
+    )
+    return stacked
 
 
 def _exact(terms: Terms) -> dict[str, Any]:
