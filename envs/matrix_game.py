@@ -215,21 +215,21 @@ class MatrixGame(PrincipalAgentEnvironment[MatrixState, MatrixParams]):
 
 
 _CONFIG = Config(
-    iterations=4_000,
-    replay_capacity=40_000,
+    iterations=2_000,
+    batch_size=64,
+    replay_capacity=16_000,
     hidden_sizes=(32, 32),
     critic="per_action",
     loss="huber",
     max_gradient_norm=10.0,
     exploration="per_step",
     target_interval=50,
+    evaluation_interval=200,
     hyper_params=HyperParams(
-        learning_rate=1e-3,
-        learning_rate_final=1e-4,
         principal_learning_rate_final=1e-4,
         epsilon=0.4,
         epsilon_final=0.1,
-        follow_share=0.5,
+        follow_share=0.9,
         alpha=0.1,
         nudge=0.1,
     ),
