@@ -25,7 +25,7 @@ _GROWTH, _PROBS = (0, 1, 2), (0.3, 0.4, 0.3)
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Which kind of game it is; with `ends`, it is over when nothing is left."""
+    """Which kind of game it is; with `ends`, it is over when nothing has regrown."""
 
     num_agents: int = 2
     is_observed: bool = True
@@ -79,7 +79,7 @@ class StockGame(PrincipalAgentEnvironment[Stock, GameParams]):
             principal_reward=worth * outcome + 0.1,
             state=Stock(level, jnp.broadcast_to(state.time + 1, level.shape)),
             probs=jnp.array(_PROBS),
-            terminated=(level == 0) & self.settings.ends,
+            terminated=(jnp.array(_GROWTH) == 0) & self.settings.ends,
         )
 
     def get_obs(self, state, params=None, key=None):

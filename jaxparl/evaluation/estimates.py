@@ -14,6 +14,9 @@ import jax.numpy as jnp
 
 from jaxparl.numbers import ratio
 
+# One episode in so many says which of several means is the largest.
+_CHOOSING = 4
+
 
 class Estimate(NamedTuple):
     """An estimate, `[]` each.
@@ -65,20 +68,16 @@ def estimate_mean_ratio(parts: jax.Array, wholes: jax.Array) -> Estimate:
 def estimate_largest(values: jax.Array) -> Estimate:
     """The largest of N means, of values `[D, N]`; on average no larger than it is.
 
-    The largest of several means that are uncertain is too large, as it is the luckiest. So each
-    half of the episodes says whose is the largest by the other half's choice.
+    The largest of several means that are uncertain is too large, as it is the luckiest. So a
+    quarter of the episodes says whose is the largest, and the others how large it is.
 
     Examples:
-      >>> print(estimate_largest(jnp.array([[1.0, 2.0], [1.0, 2.0], [3.0, 4.0], [3.0, 4.0]])).value)
-      3.0
+      >>> values = jnp.array([[1.0, 2.0], [1.0, 3.0], [1.0, 4.0], [9.0, 5.0]])
+      >>> print(estimate_largest(values).value)
+      4.0
     """
-    halves = values[0::2], values[1::2]
-    chosen = [jnp.argmax(jnp.mean(half, axis=0)) for half in halves]
-    found = [
-        estimate_mean(half[:, other]) for half, other in zip(halves, reversed(chosen), strict=True)
-    ]
-    value = (found[0].value + found[1].value) / 2
-    return Estimate(value, jnp.hypot(found[0].error, found[1].error) / 2)
+    few = len(values) // _CHOOSING
+    return estimate_mean(values[few:, jnp.argmax(jnp.mean(values[:few], axis=0))])
 
 
 def _standard_error(values: jax.Array) -> jax.Array:
