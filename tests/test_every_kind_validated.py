@@ -142,9 +142,7 @@ def task_of(env) -> Task:
     """The parts of a run of validation, compiled; each takes its terms as a first argument."""
 
     def part(name: str):
-        return once(
-            lambda terms, *args: getattr(validation_task(CONFIG, env, terms), name)(*args)
-        )
+        return once(lambda terms, *args: getattr(validation_task(CONFIG, env, terms), name)(*args))
 
     return Task(*map(part, Task._fields))
 

@@ -135,6 +135,33 @@ def test_a_group_of_which_all_have_diverged_is_in_the_legend(tmp_path):
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 6])
+def test_estimates_are_marked_and_those_of_few_seeds_have_a_band_of_their_own(seeds, tmp_path):
+    values = np.repeat(np.linspace(1.0, 2.0, seeds)[:, None], 4, axis=1)
+    curves = {"welfare": values, "welfare_se": np.full((seeds, 4), 0.5)}
+    figure = drawn(tmp_path, grid([0], range(seeds)), curves)
+    (axis,) = figure.axes
+    assert axis.get_title(loc="left") == "≈ Social welfare"
+    (band,) = axis.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    if seeds < 5:
+        half = 1.96 * 0.5 / np.sqrt(seeds)
+        mean = values.mean()
+        np.testing.assert_allclose((heights.min(), heights.max()), (mean - half, mean + half))
+    else:
+        assert 1.0 <= heights.min() < heights.max() <= 2.0
+    title = figure.legends[0].get_title().get_text()
+    assert "≈: estimated by episodes" in title
+    assert ("95% interval over them" in title) == (seeds < 5)
+
+
+def test_a_single_estimate_has_whiskers(tmp_path):
+    curves = {"welfare": np.array([[2.0]]), "welfare_se": np.array([[0.5]])}
+    (axis,) = drawn(tmp_path, grid([0], [0]), curves).axes
+    ends = np.array([bar.get_segments()[0][:, 1] for bar in axis.collections[:1]])
+    np.testing.assert_allclose(ends, [[2.0 - 0.98, 2.0 + 0.98]])
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 6])
 def test_a_single_evaluation_is_drawn_as_points(seeds, tmp_path):
     (axis,) = drawn(tmp_path, grid([0], range(seeds)), {"welfare": np.ones((seeds, 1))}).axes
     (point,) = lines(axis, THICK)

@@ -126,6 +126,10 @@ def forever(self):
     )
 
 
+def undiscounted(self):
+    return CoinGame.default_params.fget(self).replace(discount=1.0)  # type: ignore[attr-defined]
+
+
 def ends_by_itself(self, *arguments):
     done = CoinGame.resolve(self, *arguments)
     return dataclasses.replace(done, terminated=done.state.time >= 2)
@@ -143,6 +147,10 @@ UNFIT = {
     "equilibrium": (
         game_of(solutions(equilibrium=missing)),
         "the equilibrium of its solutions fails: NotImplementedError: not written yet",
+    ),
+    "discount": (
+        game_of(has_horizon=False, default_params=property(undiscounted)),
+        "it has no horizon, so its discount must be below 1, not 1",
     ),
     "forever": (
         game_of(default_params=property(forever)),
