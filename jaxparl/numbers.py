@@ -56,6 +56,18 @@ def ties(value: jax.Array, best: jax.Array, dtype: Any = None) -> jax.Array:
     return value >= best - tolerance * jnp.maximum(1.0, jnp.abs(best))
 
 
+def as_count(total: jax.Array) -> jax.Array:
+    """An expected count `[...]`, as a whole number where it is one but for rounding.
+
+    Examples:
+      >>> print(as_count(jnp.array([39.999996, 39.9])))
+      [40.  39.9]
+    """
+    whole = jnp.round(total)
+    tolerance = by_precision(total.dtype, single=1e-6, double=1e-14)
+    return jnp.where(jnp.abs(total - whole) <= tolerance * whole, whole, total)
+
+
 def ratio(part: jax.Array, whole: jax.Array) -> jax.Array:
     """A share of a utility; NaN, for undefined, where the whole is not positive.
 

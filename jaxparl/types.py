@@ -157,6 +157,8 @@ class PlayValue:
       welfare: `[]`, the rewards of all agents, in units of reward.
       payment: `[]`, what the principal pays all of them.
       utilities: `[N]`, each agent's rewards and payments.
+      principal_reward: `[]`, the principal's rewards, before it pays; None where the author of the
+        exact solutions does not say.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -170,6 +172,7 @@ class PlayValue:
     welfare: jax.Array
     payment: jax.Array
     utilities: jax.Array
+    principal_reward: jax.Array | None = None
 
     @property
     def payment_share(self) -> jax.Array:

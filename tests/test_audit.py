@@ -14,7 +14,7 @@ from untrained import CONFIG, PROBLEM, noise, offered, weights
 from jaxparl import evaluation
 from jaxparl.envs import make
 from jaxparl.evaluation.audit import Audit, audit, solve
-from jaxparl.evaluation.rollouts import play_episode
+from jaxparl.evaluation.rollouts import all_follow, play_episode
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses
@@ -32,7 +32,8 @@ def episodes_of(steps: int) -> Problem:
 def play(env_params, weights, keys):
     """Many episodes in which all follow."""
     learns = make_learner(PROBLEM._replace(env_params=env_params))
-    return jax.vmap(partial(play_episode, learns, weights))(keys)  # over episodes
+    decide = all_follow(learns, weights)
+    return jax.vmap(partial(play_episode, learns.problem, decide))(keys)  # over episodes
 
 
 def test_audited_values_are_the_means_of_episodes_that_are_played():
@@ -84,7 +85,9 @@ def test_a_game_without_exact_solutions_is_evaluated_by_episodes():
     # Per episode of 5 steps: at most a coin a step, worth 1 to its owner.
     assert 0 < found.welfare < 5
     assert found.payment >= 0
-    np.testing.assert_allclose(found.principal_utility, found.welfare - found.payment, rtol=1e-5)
+    alpha = CONFIG.hyper_params.alpha
+    expected = found.welfare - alpha * found.payment
+    np.testing.assert_allclose(found.principal_utility, expected, rtol=1e-5)
 
 
 def test_an_episode_ends_with_its_last_reward_at_the_time_limit():

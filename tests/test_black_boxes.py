@@ -1,15 +1,12 @@
-"""Black-box agents: which games have them, what they store, and that they learn."""
+"""Black-box agents: what they store, and that they learn."""
 
 import dataclasses
 
 import jax
 import numpy as np
-import pytest
-from small import COIN_ENV
-from untrained import CONFIG, terms, validation_of
+from untrained import CONFIG, LEARNER, terms, validation_of
 
-from jaxparl.envs import make
-from jaxparl.training.single_run import make_validate
+from jaxparl.evaluation.offers import payments_for
 from jaxparl.validation import terms as facing
 from jaxparl.validation.schemes import Scheme
 
@@ -23,16 +20,6 @@ LONG = dataclasses.replace(
 )
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [("game_tree", {"depth": 2}), ("coin_game", {"grid_size": 3, "num_agents": 3})],
-)
-def test_a_game_without_several_agents_and_exact_solutions_is_refused(name, settings):
-    env, env_params = make(name, **settings)
-    with pytest.raises(ValueError, match="several agents, observed actions and exact solutions"):
-        make_validate(CONFIG, env, env_params)
-
-
 def test_what_is_stored_is_what_was_paid():
     scheme = terms(Scheme(contract_weight=1.0, proportion=0.5, nudge=0.03))
     task = validation_of(CONFIG)
@@ -41,8 +28,8 @@ def test_what_is_stored_is_what_was_paid():
     stored = jax.tree.map(lambda leaf: leaf[: 20 * CONFIG.num_envs], ring)
 
     def offered(env_state, action):
-        asked = facing.recommended(COIN_ENV, scheme, env_state)
-        return asked, facing.paid(COIN_ENV, scheme, env_state, asked, action)
+        asked, payments = facing.offered(LEARNER, scheme, env_state)
+        return asked, payments_for(payments, action.astype(int))
 
     asked, payment = jax.jit(jax.vmap(offered))(stored.env_state, stored.action)
     np.testing.assert_array_equal(stored.follows, stored.action == asked)

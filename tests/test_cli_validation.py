@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import shutil
 
@@ -18,9 +17,10 @@ from command_line import (
     finished,
     train,
 )
+from stock_games import registered
 
 from jaxparl import cli
-from jaxparl.envs import REGISTRY, game_tree
+from jaxparl.envs import REGISTRY
 from jaxparl.experiment import run as running
 from jaxparl.experiment.checkpoint import load_weights
 from jaxparl.experiment.job import prepare
@@ -51,22 +51,32 @@ def test_principals_are_validated_under_every_scheme():
         assert (folder / name).stat().st_size > 1000
 
 
-class UnsolvedTree(game_tree.GameTree):
-    """A tree that says nothing about how it is solved."""
-
-    exact = None
-
-
-def test_a_game_without_exact_solutions_is_not_validated(capsys, tmp_path, monkeypatch):
-    entry = dataclasses.replace(REGISTRY["game_tree"], environment=UnsolvedTree)
-    monkeypatch.setitem(REGISTRY, "unsolved", entry)
-    place = ("--out", str(tmp_path / "run"))
-    for arguments in (
-        ("train", "unsolved", "--validate", *place),
-        ("plan", "unsolved", "--validate"),
-    ):
-        assert "validation needs several agents, observed" in fails(capsys, *arguments)
-    assert not (tmp_path / "run").exists()
+def test_a_game_without_a_table_is_validated_by_episodes(capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(REGISTRY, "stock", registered())
+    folder = tmp_path / "run"
+    hidden = ("--no-is-observed", "--games", "0:1", "--seeds", "0:1", "--iterations", "80")
+    assert train(folder, "stock", *hidden) == 0
+    shown = capsys.readouterr().out
+    assert "nobody can be paid for following: validated without a nudge" in shown
+    assert "estimated from 80 episodes of each run" in shown
+    groups = json.loads((folder / "validation.json").read_text())["groups"]
+    validated = {group["name"]: group["metrics"] for group in groups}
+    assert list(validated) == ["principal", "constant", "cooperative", "selfish", "best response"]
+    for name in ("principal_utility", "welfare", "payment", "payment_share"):
+        assert validated["principal"][name]["count"] == 1
+        assert validated["principal"][name]["per_run_se"]["0"] >= 0
+        assert validated["best response"][name]["count"] == 0
+    assert validated["principal"]["welfare"]["per_run_se"]["0"] > 0
+    for name in ("principal", "best response"):
+        assert validated[name]["deviation_gain"]["count"] == 1
+        assert validated[name]["own_over_recommended_following"]["count"] == 1
+    (trained,) = json.loads((folder / "summary.json").read_text())["groups"]
+    assert trained["metrics"]["payment"]["per_run_se"]["0"] >= 0
+    with (folder / "validation.csv").open() as stream:
+        columns = next(csv.reader(stream))
+    assert columns.index("welfare_se") == columns.index("welfare") + 1
+    for name in ("figure.png", "validation.png"):
+        assert (folder / name).stat().st_size > 1000
 
 
 def three_agents() -> tuple[str, ...]:

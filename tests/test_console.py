@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from jaxparl.config import Config
 from jaxparl.experiment import console
@@ -83,6 +85,57 @@ def test_the_closing_table_says_how_seeds_are_averaged(seeds, says, capsys):
     shown = capsys.readouterr().out
     assert ("seeds;" in shown) == bool(says)
     assert says in shown
+
+
+def test_estimates_are_marked_and_have_an_interval_beside_them(capsys):
+    runs = grid([0], [0, 1])
+    curves = {
+        "welfare": np.array([[1.0], [2.0]]),
+        "welfare_se": np.array([[0.3], [0.4]]),
+        "payment_share": np.array([[0.25], [np.nan]]),
+        "payment_share_se": np.array([[0.01], [np.nan]]),
+        "episodes": np.full((2, 1), 80),
+        "agent_loss": np.ones((2, 1)),
+    }
+    timing = stage_timing(1.0, 2.0, 4.0, iterations=40.0)
+    result = StageResult(runs, np.array([10]), curves, timing, [])
+    groups = group_runs(runs, np.zeros(2, bool), "stock")
+    console.closing_table("Learned", groups, result)
+    shown = capsys.readouterr().out
+    (row,) = [line.split() for line in shown.splitlines() if line.strip().startswith("stock")]
+    # Of the mean of two runs: 1.96 * 0.5 / 2. The other share is undefined, and does not count.
+    assert row[4:] == ["≈1.500", "0.490", "≈25.0%", "2.0%"]
+    assert "≈: estimated from 80 episodes of each run; ±: half of the 95% interval" in shown
+
+
+def test_estimates_are_marked_in_the_progress_line(capsys):
+    metrics = {"welfare": np.array([2.0]), "welfare_se": np.array([0.1])}
+    with console.ProgressLine(Config(iterations=400), grid([0], [0]), "training") as line:
+        line.update(Progress(1, 2.0, None, Run(None, None)), metrics)
+    assert "welfare ≈2.000" in capsys.readouterr().out
+
+
+def test_a_table_that_is_wider_than_the_terminal_goes_on_in_another(monkeypatch):
+    written = io.StringIO()
+    terminal = Console(file=written, force_terminal=True, width=60, color_system=None)
+    monkeypatch.setattr(console, "_CONSOLE", terminal)
+    runs = grid([0], [0])
+    names = ("principal_utility", "welfare", "payment", "payment_share", "followed_share")
+    curves = {name: np.array([[12.3456]]) for name in names}
+    curves |= {f"{name}_se": np.array([[0.5]]) for name in names}
+    curves |= {"episodes": np.full((1, 1), 80), "agent_loss": np.ones((1, 1))}
+    timing = stage_timing(1.0, 2.0, 4.0, iterations=40.0)
+    result = StageResult(runs, np.array([10]), curves, timing, [])
+    console.closing_table("Learned", group_runs(runs, np.zeros(1, bool), "stock"), result)
+    lines = written.getvalue().splitlines()
+    rows = [line for line in lines if line.strip().startswith("stock")]
+    assert len(rows) == 2
+    assert "…" not in written.getvalue()
+    assert max(map(len, rows)) <= 60
+    # An interval stays beside its estimate.
+    assert [row.count("≈") for row in rows] == [
+        row.count(" 0.980") + row.count("98.0%") for row in rows
+    ]
 
 
 def test_the_progress_line_never_averages_over_settings(capsys):

@@ -17,7 +17,7 @@ from PIL import Image, ImageSequence
 from jaxparl.config import Config, HyperParams
 from jaxparl.envs import make
 from jaxparl.evaluation.rollouts import record_episode
-from jaxparl.experiment import figures
+from jaxparl.experiment import animation, figures
 from jaxparl.experiment.results import StageResult, diverged
 from jaxparl.experiment.statistics import group_runs
 from jaxparl.learning.problem import Problem
@@ -135,6 +135,33 @@ def test_a_group_of_which_all_have_diverged_is_in_the_legend(tmp_path):
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 6])
+def test_estimates_are_marked_and_those_of_few_seeds_have_a_band_of_their_own(seeds, tmp_path):
+    values = np.repeat(np.linspace(1.0, 2.0, seeds)[:, None], 4, axis=1)
+    curves = {"welfare": values, "welfare_se": np.full((seeds, 4), 0.5)}
+    figure = drawn(tmp_path, grid([0], range(seeds)), curves)
+    (axis,) = figure.axes
+    assert axis.get_title(loc="left") == "≈ Social welfare"
+    (band,) = axis.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    if seeds < 5:
+        half = 1.96 * 0.5 / np.sqrt(seeds)
+        mean = values.mean()
+        np.testing.assert_allclose((heights.min(), heights.max()), (mean - half, mean + half))
+    else:
+        assert 1.0 <= heights.min() < heights.max() <= 2.0
+    title = figure.legends[0].get_title().get_text()
+    assert "≈: estimated by episodes" in title
+    assert ("95% interval over them" in title) == (seeds < 5)
+
+
+def test_a_single_estimate_has_whiskers(tmp_path):
+    curves = {"welfare": np.array([[2.0]]), "welfare_se": np.array([[0.5]])}
+    (axis,) = drawn(tmp_path, grid([0], [0]), curves).axes
+    ends = np.array([bar.get_segments()[0][:, 1] for bar in axis.collections[:1]])
+    np.testing.assert_allclose(ends, [[2.0 - 0.98, 2.0 + 0.98]])
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 6])
 def test_a_single_evaluation_is_drawn_as_points(seeds, tmp_path):
     (axis,) = drawn(tmp_path, grid([0], range(seeds)), {"welfare": np.ones((seeds, 1))}).axes
     (point,) = lines(axis, THICK)
@@ -210,7 +237,7 @@ def test_a_recorded_episode_is_one_of_the_game_and_a_frame_per_step(tmp_path):
     np.testing.assert_array_equal(steps.env_state.agents[1:], np.stack([right, left], axis=1))
 
     path = tmp_path / "episode.gif"
-    figures.episode(path, env, steps)
+    animation.episode(path, env, steps)
     with Image.open(path) as picture:
         frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(picture)]
     assert len(frames) == 5
@@ -223,7 +250,7 @@ def test_an_episode_in_which_nobody_earns_anything_is_drawn_without_a_warning(tm
     problem = Problem(Config(), env, params, HyperParams())
     nothing = jnp.zeros((2, env.num_outcomes))
     steps = record_episode(problem, lambda _: (still, still, nothing), jax.random.key(0), 2)
-    figures.episode(tmp_path / "episode.gif", env, steps._replace(reward=0.0 * steps.reward))
+    animation.episode(tmp_path / "episode.gif", env, steps._replace(reward=0.0 * steps.reward))
 
 
 def test_importing_what_draws_and_writes_leaves_other_settings_as_they_were():

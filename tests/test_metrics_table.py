@@ -7,13 +7,10 @@ import dataclasses
 import pytest
 
 from jaxparl.config import HyperParams
-from jaxparl.evaluation.audit import AuditMetrics
 from jaxparl.evaluation.episodes import EpisodeMetrics
-from jaxparl.evaluation.oracle import OracleMetrics
-from jaxparl.experiment.metrics_table import METRICS
-from jaxparl.validation.metrics import ValidationMetrics
-
-KINDS = (OracleMetrics, AuditMetrics, EpisodeMetrics, ValidationMetrics)
+from jaxparl.experiment.metrics_table import ERROR_SUFFIX, KINDS, METRICS
+from jaxparl.validation.estimated import EstimatedMetrics
+from jaxparl.validation.metrics import OneAgentMetrics, ValidationMetrics
 
 
 def names(kind: type) -> set[str]:
@@ -29,11 +26,26 @@ def test_a_metric_is_recorded_by_some_evaluation_beside_its_exact_value(metric):
         assert metric.exact in {other.name for other in METRICS}
 
 
-def test_whatever_is_recorded_is_shown_but_for_losses_and_sums_of_payments():
+def test_whatever_is_recorded_is_shown_but_for_losses_and_counts():
     shown = {metric.name for metric in METRICS}
     assert len(shown) == len(METRICS)
-    hidden = set().union(*map(names, KINDS)) - shown
-    assert hidden == {"agent_loss", "principal_loss", "outcome_model_loss", "payment"}
+    hidden = set().union(*map(names, KINDS)) - shown - {metric.error for metric in METRICS}
+    assert hidden == {"agent_loss", "principal_loss", "outcome_model_loss", "episodes"}
+
+
+@pytest.mark.parametrize("kind", [EpisodeMetrics, EstimatedMetrics])
+def test_every_estimate_has_its_standard_error_beside_it(kind):
+    recorded = [field.name for field in dataclasses.fields(kind)]
+    estimates = [name for name in recorded if f"{name}{ERROR_SUFFIX}" in recorded]
+    assert set(estimates) == {metric.name for metric in METRICS} & set(recorded)
+    for name in estimates:
+        assert recorded[recorded.index(name) + 1] == f"{name}{ERROR_SUFFIX}"
+
+
+def test_what_is_estimated_is_called_as_what_is_exact():
+    exact = names(ValidationMetrics) | names(OneAgentMetrics)
+    estimated = {metric.name for metric in METRICS} & names(EstimatedMetrics)
+    assert estimated <= exact
 
 
 def test_every_kind_of_evaluation_has_a_panel_and_a_headline():

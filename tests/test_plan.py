@@ -35,7 +35,7 @@ from jaxparl.training.plan import plan
 from jaxparl.training.runs import RunId, grid
 from jaxparl.training.sweep import Run
 from jaxparl.training.task import Task, solve_context, training_task, validation_task
-from jaxparl.validation import schemes
+from jaxparl.validation.frozen import freeze
 from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import make_terms
 
@@ -90,10 +90,10 @@ def trains(config, env, env_params) -> Run:
 
 def validates(config, env, env_params) -> Run:
     """A run of validation before its first iteration."""
-    problem = Problem(config, env, env_params, config.hyper_params)
+    learner = make_learner(Problem(config, env, env_params, config.hyper_params))
     weights = target_weights(trains(config, env, env_params).state)
-    principal = schemes.freeze(make_learner(problem), weights)
-    terms = make_terms(problem, principal, Scheme(contract_weight=jnp.float32(1.0)))
+    scheme = Scheme(contract_weight=jnp.float32(1.0))
+    terms = make_terms(learner, freeze(learner, weights), scheme)
     return fresh(validation_task(config, env, terms), terms)
 
 
@@ -132,7 +132,7 @@ def test_validation_needs_room_for_every_scheme():
     found = planned_boards()
     assert found.validation is not None
     each = bytes_of(validates, BOARD_CONFIG, BOARD_ENV, BOARD_PARAMS)
-    held = each * len(validation_runs([RunId(0, 0)]))
+    held = each * len(validation_runs(BOARD_ENV, [RunId(0, 0)]))
     assert held <= found.validation.bytes_per_run <= 1.05 * held
     assert found.most_runs == found.validation.most_runs < found.training.most_runs
 

@@ -126,6 +126,10 @@ def forever(self):
     )
 
 
+def undiscounted(self):
+    return CoinGame.default_params.fget(self).replace(discount=1.0)  # type: ignore[attr-defined]
+
+
 def ends_by_itself(self, *arguments):
     done = CoinGame.resolve(self, *arguments)
     return dataclasses.replace(done, terminated=done.state.time >= 2)
@@ -144,13 +148,13 @@ UNFIT = {
         game_of(solutions(equilibrium=missing)),
         "the equilibrium of its solutions fails: NotImplementedError: not written yet",
     ),
+    "discount": (
+        game_of(has_horizon=False, default_params=property(undiscounted)),
+        "it has no horizon, so its discount must be below 1, not 1",
+    ),
     "forever": (
         game_of(default_params=property(forever)),
         "its episodes need a time limit, but max_steps_in_episode is 2147483647",
-    ),
-    "ends": (
-        game_of(resolve=ends_by_itself),
-        "its episodes must last until the time limit, but the game ends by itself",
     ),
 }
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from small import COIN_ENV
 
 from jaxparl.experiment.results import StageResult, diverged, stage_timing
-from jaxparl.experiment.statistics import estimate, group_runs, summary
+from jaxparl.experiment.statistics import estimate, group_runs, half_interval, summary
 from jaxparl.training.comparison import validation_runs
 from jaxparl.training.runs import RunId, grid
 
@@ -28,12 +29,12 @@ def test_runs_that_differ_only_by_their_seeds_are_a_group():
 
 
 def test_schemes_games_and_settings_are_never_mixed_in_validation():
-    runs = validation_runs(grid([0, 1], [0, 1]))
+    runs = validation_runs(COIN_ENV, grid([0, 1], [0, 1]))
     groups = group_runs(runs, NOBODY[: len(runs)], "board")
     assert len(groups) == 6 * 2
     assert groups[0].name == "principal, board 0"
     assert all(len({runs[row].scheme for row in group.rows}) == 1 for group in groups)
-    alone = validation_runs(grid([0], [0, 1]))
+    alone = validation_runs(COIN_ENV, grid([0], [0, 1]))
     assert group_runs(alone, NOBODY[: len(alone)])[0].name == "principal"
 
 
@@ -113,7 +114,7 @@ def test_a_summary_keeps_settings_apart_and_counts_its_runs():
 
 
 def test_runs_that_diverged_before_are_counted_as_lost():
-    runs = validation_runs(grid([0], [1, 2]))
+    runs = validation_runs(COIN_ENV, grid([0], [1, 2]))
     curves = {"welfare": np.ones((12, 4)), "agent_loss": np.ones((12, 4))}
     groups = group_runs(runs, NOBODY[:12], lost=[RunId(0, 0), RunId(5, 0)])
     assert {group.size for group in groups} == {"2 of 3 seeds"}
@@ -121,6 +122,27 @@ def test_runs_that_diverged_before_are_counted_as_lost():
     assert (found["seeds"], found["diverged"]) == ([0, 1, 2], [0])
     assert found["metrics"]["welfare"]["count"] == 2
     assert found["metrics"]["welfare"]["per_run"]["0"] is None
+
+
+def test_an_estimate_has_the_standard_errors_of_its_runs_beside_it():
+    runs = grid([0], [0, 1, 2])
+    curves = {
+        "welfare": np.repeat([[1.0], [2.0], [5.0]], 4, axis=1),
+        "welfare_se": np.repeat([[0.1], [0.2], [0.3]], 4, axis=1),
+        "agent_loss": np.repeat([[1.0], [1.0], [np.nan]], 4, axis=1),
+    }
+    result = result_of(runs, curves)
+    groups = group_runs(runs, diverged(curves), lost=[RunId(0, 7)])
+    (group,) = summary(result, groups)["groups"]
+    welfare = group["metrics"]["welfare"]
+    assert welfare["per_run_se"] == {"0": 0.1, "1": 0.2, "2": None, "7": None}
+    assert "welfare_se" not in group["metrics"]
+    assert "per_run_se" not in group["metrics"]["agent_loss"]
+
+
+def test_half_an_interval_is_of_the_mean_of_those_runs_that_have_an_estimate():
+    errors = np.array([[3.0, 3.0, np.nan], [4.0, np.nan, np.nan]])
+    np.testing.assert_allclose(half_interval(errors), [1.96 * 2.5, 1.96 * 3, np.nan])
 
 
 def test_a_summary_has_the_last_evaluation_and_the_mean_of_the_last_quarter():

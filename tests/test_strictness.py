@@ -26,6 +26,7 @@ from jaxparl.learning.problem import Problem
 from jaxparl.training.sweep import draw_env_params
 from jaxparl.training.task import run_task, solve_context, training_task, validation_task
 from jaxparl.validation import schemes
+from jaxparl.validation.frozen import followed_play, freeze
 from jaxparl.validation.terms import make_terms
 
 CONFIG = untrained.CONFIG
@@ -71,11 +72,11 @@ def test_validation_promotes_nothing_implicitly():
         env_params, hyper_params = jax.tree.map(
             jnp.asarray, (env.default_params, config.hyper_params)
         )
-        problem = Problem(config, env, env_params, hyper_params)
-        principal = schemes.freeze(make_learner(problem), weights)
-        followed = schemes.followed_play(problem, principal)
-        scheme = schemes.comparable_schemes(problem, followed, 0.1)["principal"]
-        terms = make_terms(problem, principal, scheme)
+        learner = make_learner(Problem(config, env, env_params, hyper_params))
+        principal = freeze(learner, weights)
+        followed = followed_play(learner, principal)
+        scheme = schemes.comparable_schemes(env, followed, 0.1)["principal"]
+        terms = make_terms(learner, principal, scheme)
         return run_task(config, validation_task(config, env, terms), key)
 
     metrics = jax.eval_shape(validate, jax.random.key(0), untrained.weights())[1]

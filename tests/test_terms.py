@@ -11,6 +11,8 @@ from small import COIN_ENV, COIN_PARAMS
 from untrained import CONFIG, LEARNER, PROBLEM, frozen, offered, terms, weights
 
 from jaxparl.evaluation.audit import audit
+from jaxparl.evaluation.offers import payments_for
+from jaxparl.learning.learner import make_learner
 from jaxparl.validation import terms as facing
 from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import NO_ACTION, make_terms
@@ -19,9 +21,16 @@ PRINCIPAL, SELFISH = Scheme(contract_weight=1.0, nudge=0.03), Scheme()
 FOLLOW_SETS = list(itertools.product((False, True), repeat=2))
 STATES = COIN_ENV.exact.states()
 
+
+def paid(terms, states, action):
+    """What is paid for actions `[S, N]`; they are observed."""
+    _, payments = offered_under(terms, states)
+    return payments_for(payments, jnp.asarray(action))
+
+
 # Over S.
-recommended = jax.jit(jax.vmap(partial(facing.recommended, COIN_ENV), (None, 0)))
-paid = jax.jit(jax.vmap(partial(facing.paid, COIN_ENV), (None, 0, 0, 0)))
+recommended = jax.jit(jax.vmap(partial(facing.recommended, LEARNER), (None, 0)))
+offered_under = jax.jit(jax.vmap(partial(facing.offered, LEARNER), (None, 0)))
 offers = jax.jit(jax.vmap(LEARNER.offer, (None, 0, None)))
 
 
@@ -37,7 +46,7 @@ def test_only_those_who_follow_are_paid_the_most_that_any_choice_of_the_others_m
         ]
         for follows in FOLLOW_SETS:
             action = np.where(follows, asked, (asked + 1) % 4)
-            found = paid(terms(PRINCIPAL), STATES, asked, action)
+            found = paid(terms(PRINCIPAL), STATES, action)
             expected = follows[agent] * (np.max(costs, axis=0) + 0.03)
             np.testing.assert_allclose(found[:, agent], expected, atol=1e-5)
         # The bits matter to this principal, or nothing was tested.
@@ -46,9 +55,7 @@ def test_only_those_who_follow_are_paid_the_most_that_any_choice_of_the_others_m
 
 def test_a_share_of_the_contracts_may_be_paid():
     asked = recommended(terms(PRINCIPAL), STATES)
-    full, half = (
-        paid(terms(Scheme(contract_weight=share)), STATES, asked, asked) for share in (1.0, 0.5)
-    )
+    full, half = (paid(terms(Scheme(contract_weight=share)), STATES, asked) for share in (1.0, 0.5))
     assert np.max(full) > 0.1
     np.testing.assert_allclose(half, full / 2, atol=1e-6)
 
@@ -59,7 +66,7 @@ def test_without_a_principal_nothing_is_recommended_told_or_paid():
     assert np.all(asked == NO_ACTION)
     assert not jax.nn.one_hot(asked, 4).any()
     for action in range(4):
-        assert not paid(without, STATES, asked, jnp.full_like(asked, action)).any()
+        assert not paid(without, STATES, jnp.full_like(asked, action)).any()
 
 
 def test_black_boxes_are_compared_with_exact_values():
@@ -84,6 +91,6 @@ def test_black_boxes_are_compared_with_exact_values():
 def test_the_best_response_to_losses_is_no_multiple_of_them():
     problem = PROBLEM._replace(env_params=COIN_PARAMS.replace(other_reward=-5.0))
     unpaid = dataclasses.replace(frozen(), payment=0 * frozen().payment)
-    reference = make_terms(problem, unpaid, Scheme(contract_weight=1.0)).reference
+    reference = make_terms(make_learner(problem), unpaid, Scheme(contract_weight=1.0)).reference
     assert np.isnan(reference.best_response_over_following)
     assert reference.optimal_welfare > 0

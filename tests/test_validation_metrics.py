@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import COIN_ENV, COIN_PARAMS
-from untrained import PROBLEM, frozen, terms
+from untrained import LEARNER, PROBLEM, frozen, terms
 
 from jaxparl.evaluation.rollouts import record_episode
 from jaxparl.validation import metrics, schemes
+from jaxparl.validation.frozen import followed_play
 from jaxparl.validation.schemes import Scheme
-from jaxparl.validation.terms import paid, recommended
+from jaxparl.validation.terms import offered
 
 PRINCIPAL = Scheme(contract_weight=1.0, nudge=0.03)
 FOLLOW_SETS = list(itertools.product((False, True), repeat=2))
@@ -45,7 +46,7 @@ def evaluate():
     @jax.jit
     def of_policy(terms, index) -> metrics.ValidationMetrics:
         policy = partial(jax.lax.switch, index, POLICIES)
-        return metrics.evaluate(COIN_ENV, terms, policy, jnp.float32(7))
+        return metrics.evaluate(LEARNER, terms, policy, jnp.float32(7))
 
     return lambda scheme, policy: of_policy(
         terms(scheme) if isinstance(scheme, Scheme) else scheme, POLICIES.index(policy)
@@ -60,12 +61,12 @@ def test_agents_that_do_what_is_recommended_are_as_well_off_as_if_they_followed(
 
 
 def test_a_nudge_is_worth_its_share_of_the_welfare_if_all_follow(evaluate):
-    followed = schemes.followed_play(PROBLEM, frozen())
+    followed = followed_play(LEARNER, frozen())
     for share in (0.0, 0.1):
-        compared = schemes.comparable_schemes(PROBLEM, followed, share)
+        compared = schemes.comparable_schemes(COIN_ENV, followed, share)
         obeyed = evaluate(compared["principal"], obey)
-        extra = obeyed.payment - followed.payment
-        np.testing.assert_allclose(extra, share * followed.welfare, atol=1e-4)
+        extra = obeyed.payment - followed.value.payment
+        np.testing.assert_allclose(extra, share * followed.value.welfare, atol=1e-4)
         # The constant proportion pays the same share of whatever welfare there is.
         constant = evaluate(compared["constant"], go_right)
         assert constant.welfare > 0
@@ -77,10 +78,9 @@ def sampled(keys):
     facing = terms(PRINCIPAL)
 
     def decide(follows, env_state):
-        asked = recommended(COIN_ENV, facing, env_state)
+        asked, payments = offered(LEARNER, facing, env_state)
         action = jnp.where(follows, asked, partly_follow(env_state, asked))
-        payment = paid(COIN_ENV, facing, env_state, asked, action)
-        return asked, action, payment[:, None] * jax.nn.one_hot(action, 4)
+        return asked, action, payments
 
     @jax.jit
     def play(follows):

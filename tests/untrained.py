@@ -20,8 +20,9 @@ from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState, Weights, target_weights
 from jaxparl.training.task import Task, validation_task
 from jaxparl.types import Offer, TrainState
-from jaxparl.validation import schemes
-from jaxparl.validation.schemes import FrozenPrincipal, Scheme
+from jaxparl.validation import frozen as frozen_principals
+from jaxparl.validation.frozen import OfferTable
+from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import Terms, make_terms
 
 CONFIG = Config(
@@ -49,8 +50,8 @@ LEARNER = make_learner(PROBLEM)
 
 _init = jax.jit(LEARNER.init)
 _offers = jax.jit(functools.partial(offers.learned_offers, LEARNER))
-_freeze = jax.jit(functools.partial(schemes.freeze, LEARNER))
-_make_terms = jax.jit(functools.partial(make_terms, PROBLEM))
+_freeze = jax.jit(functools.partial(frozen_principals.freeze, LEARNER))
+_make_terms = jax.jit(functools.partial(make_terms, LEARNER))
 
 
 def noise(learns: Learner, key: jax.Array, count: tuple[int, ...] = ()) -> RunState:
@@ -93,7 +94,7 @@ def offered(seed: int = 0) -> Offer:
 
 
 @functools.cache
-def frozen(seed: int = 0) -> FrozenPrincipal:
+def frozen(seed: int = 0) -> OfferTable:
     """The same as a table."""
     return _freeze(weights(seed))
 

@@ -43,8 +43,9 @@ def minimal_contract(
 
     Returns:
       The `Contract` with payments `[O]`, in units of reward. Where no contract implements `action`,
-      the payments are 0 and the flag is False. No gradient passes through it, because contracts
-      are part of the targets, which are constants of a learning step.
+      or only one that pays for what is the rounding of the rows, the payments are 0 and the flag is
+      False. No gradient passes through it, because contracts are part of the targets, which are
+      constants of a learning step.
 
     Raises:
       AssertionError: the shapes do not fit together.
@@ -77,7 +78,7 @@ def minimal_contract(
     gap = _required_gain(q, own, nudge)
     solve = _pay_one_outcome if min(probs.shape) <= 2 else dual_simplex
     payments, implementable = solve(cost, gain, gap)
-    implementable &= jnp.all(jnp.isfinite(payments))
+    implementable &= jnp.all(jnp.isfinite(payments)) & _is_resolved(payments, probs, gap)
     payments = jnp.where(implementable, payments, 0)
     return Contract(payments, jnp.sum(cost * payments), implementable)
 
@@ -188,6 +189,16 @@ def _required_gain(q: jax.Array, own: jax.Array, nudge: jax.Array) -> Pair:
     gap = float_pairs.two_sum(q, -jnp.sum(jnp.where(own, q, 0)))
     gap = float_pairs.add(gap, Pair(nudge, jnp.zeros_like(nudge)))
     return jax.tree.map(lambda x: jnp.where(own, 0, x), gap)
+
+
+def _is_resolved(payments: jax.Array, probs: jax.Array, gap: Pair) -> jax.Array:
+    """`[]` bool, whether what a contract achieves is more than the rounding of probabilities.
+
+    A row that is a mixture of others, as those of efforts in between often are, is one no more when
+    it is rounded. An action that cannot be implemented then seems to be, at payments in millions.
+    """
+    most = jnp.max(jnp.sum(probs * payments[None], axis=-1))
+    return most <= by_precision(probs.dtype, single=1e5, double=1e13) * jnp.max(gap.hi)
 
 
 def _pay_one_outcome(cost: jax.Array, gain: Pair, gap: Pair) -> tuple[jax.Array, jax.Array]:

@@ -106,10 +106,9 @@ def _repeat(
 
 def _at_start(game: JointGame, sums: jax.Array) -> PlayValue:
     """What states bring `[S, X]`, from where episodes start."""
-    reward, payment, _ = _split(sums, game.agent_reward.shape[-1])
-    start = game.start_probs[:, None]
-    reward, payment = (jnp.sum(start * each, axis=0) for each in (reward, payment))
-    return PlayValue(reward.sum(), payment.sum(), reward + payment)
+    total = jnp.sum(game.start_probs[:, None] * sums, axis=0)
+    reward, payment, principal_reward = _split(total, game.agent_reward.shape[-1])
+    return PlayValue(reward.sum(), payment.sum(), reward + payment, principal_reward)
 
 
 def _by_state(game: JointGame) -> Any:

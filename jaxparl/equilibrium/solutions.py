@@ -1,4 +1,4 @@
-"""Exact solutions of an environment of several agents, from its table or by its author."""
+"""Exact solutions of an environment, from its table or by its author."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxparl.environment import Environment, ExactSolutions, Tabulation
+from jaxparl.environment import Environment, ExactSolutions, ExactTable, Tabulation
 from jaxparl.equilibrium import joint_rules
 from jaxparl.equilibrium.joint import play
 from jaxparl.equilibrium.joint_rules import Rule
-from jaxparl.types import PlayValue, PyTree
+from jaxparl.types import JointGame, PlayValue, PyTree
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -37,6 +37,8 @@ def solutions_of(env: Environment) -> ExactSolutions[Any, Any]:
     exact = env.exact
     if isinstance(exact, Tabulation):
         return JointSolutions(exact)
+    if isinstance(exact, ExactTable):
+        return JointSolutions(TableOfOne(env))
     if isinstance(exact, ExactSolutions):
         return exact
     raise NotImplementedError(f"{env.name} has no exact solutions")
@@ -48,6 +50,51 @@ def _compiled(method: Callable[Args, Result]) -> Callable[Args, Result]:
 
 
 @dataclasses.dataclass(frozen=True)
+class TableOfOne:
+    """The `ExactTable` of a game of one agent, in the form of a `Tabulation`.
+
+    Attributes:
+      env: the game.
+    """
+
+    env: Environment
+
+    @property
+    def table(self) -> ExactTable[Any, Any]:
+        """What its author has written."""
+        exact = self.env.exact
+        assert isinstance(exact, ExactTable)
+        return exact
+
+    @property
+    def num_states(self) -> int:
+        """S."""
+        return self.table.num_states
+
+    def states(self) -> PyTree:
+        """All states, with a leading axis `S`."""
+        return self.table.states()
+
+    def joint_game(self, env_params: Any, action: jax.Array | None = None) -> JointGame:
+        """The game, state by state, with all actions or with those in `action` `[S, J, 1]`."""
+        table = self.env.tabular(env_params)
+        size, num_actions = table.agent_reward.shape
+        if action is None:
+            action = jnp.broadcast_to(jnp.arange(num_actions)[:, None], (size, num_actions, 1))
+        return JointGame(
+            action=action,
+            agent_reward=jnp.take_along_axis(table.agent_reward[..., None], action, axis=1),
+            outcome_probs=table.outcome_probs[:, None],
+            outcome=jnp.arange(self.env.num_outcomes)[:, None],
+            principal_reward=table.principal_reward,
+            successor=table.successor,
+            successor_probs=table.successor_probs,
+            start_probs=self.env.start_probs(env_params),
+            discount=jnp.asarray(table.discount),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class JointSolutions(ExactSolutions[Any, Any]):
     """Exact solutions of a game of N agents that is written out as a table.
 
@@ -55,7 +102,7 @@ class JointSolutions(ExactSolutions[Any, Any]):
       tabulation: the game.
     """
 
-    tabulation: Tabulation[Any, Any]
+    tabulation: Tabulation[Any, Any] | TableOfOne
 
     @property
     def num_states(self) -> int:
@@ -141,8 +188,15 @@ class JointSolutions(ExactSolutions[Any, Any]):
             self.tabulation.joint_game(env_params, action),
             rule,
             *tables,
-            horizon=env_params.max_steps_in_episode if env.has_horizon else None,
+            horizon=self._horizon(env_params),
             num_actions=env.num_actions,
             # Without an end all decide by what is reported: both are discounted as the game is.
             gamma=gamma if env.has_horizon else None,
         )
+
+    def _horizon(self, env_params: Any) -> ArrayLike | None:
+        """`[]`, T; None where there is no end."""
+        env, limit = self.tabulation.env, env_params.max_steps_in_episode
+        if isinstance(self.tabulation, TableOfOne):
+            return jnp.minimum(self.tabulation.table.horizon, limit)
+        return limit if env.has_horizon else None

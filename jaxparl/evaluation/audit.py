@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxparl.equilibrium import solutions_of
-from jaxparl.evaluation.offers import for_following, learned_offers, payments_by_action
+from jaxparl.evaluation.offers import learned_offers, payments_by_action, payments_for
 from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, RunState, target_weights
@@ -101,9 +101,10 @@ class Audit:
 def audit(problem: Problem, offered: Offer) -> Audit:
     """Computes what offers in every state, `[S, N]`, are worth, by dynamic programming."""
     exact, env_params = solutions_of(problem.env), problem.env_params
-    action, by_action = offered.recommendation, payments_by_action(problem, offered)
+    action = offered.recommendation
+    by_action = payments_by_action(problem, offered.contract.payments)
     return Audit(
-        values=exact.play_values(env_params, action, for_following(by_action, action)),
+        values=exact.play_values(env_params, action, payments_for(by_action, action)),
         best_responses=exact.best_responses(env_params, action, by_action),
     )
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from rich import box
@@ -22,17 +21,16 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxparl.config import Config
-from jaxparl.experiment.metrics_table import METRICS
+from jaxparl.experiment.closing_table import (
+    PLUS_MINUS,
+    Column,
+    closing_columns,
+    closing_legends,
+    headline,
+)
 from jaxparl.experiment.processes import is_first
 from jaxparl.experiment.results import StageResult
-from jaxparl.experiment.statistics import (
-    LEAST_RUNS_FOR_INTERVAL,
-    Estimate,
-    Group,
-    estimate,
-    group_runs,
-    kinds_of_centre,
-)
+from jaxparl.experiment.statistics import Group, group_runs
 from jaxparl.training.plan import Plan
 from jaxparl.training.runs import AnyRun, RunId
 from jaxparl.training.sweep import Progress
@@ -41,15 +39,6 @@ _CONSOLE = Console(highlight=False, markup=False, emoji=False)
 _ERRORS = Console(highlight=False, markup=False, emoji=False, stderr=True)
 # Where there is no terminal to redraw a line on.
 _PROGRESS_LINES = 10
-
-
-class _Column(NamedTuple):
-    """A column of the closing table: its title, what it shows of a group's estimate, and how."""
-
-    header: str
-    metric: str
-    format: str
-    show: Callable[[Estimate], np.ndarray] = lambda found: found.centre
 
 
 def first_process_only() -> None:
@@ -125,8 +114,8 @@ class ProgressLine:
         share = done / self._evaluations
         left = progress.seconds * (1 / share - 1)
         rate = self._iterations * done / progress.seconds
-        headline = _headline(self._groups, metrics)
-        text = f"{share:4.0%}  {rate:,.0f} iterations/s  {_clock(left)} left{headline}"
+        learned = headline(self._groups, metrics)
+        text = f"{share:4.0%}  {rate:,.0f} iterations/s  {_clock(left)} left{learned}"
         if self._task is not None:
             self._bar.update(self._task, completed=done, description=text)
         elif done * _PROGRESS_LINES // self._evaluations != (
@@ -143,22 +132,14 @@ def closing_table(title: str, groups: Sequence[Group], result: StageResult) -> N
       groups: of its runs; each has a row.
       result: of the stage.
     """
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=0)
-    last = {name: values[:, -1:] for name, values in result.curves.items()}
-    has_range = any(kinds_of_centre(groups))
-    columns = [column for column in _columns(has_range=has_range) if column.metric in last]
-    # Nothing is cut: in 80 columns the headers are as narrow as the numbers below them.
-    table.add_column("", no_wrap=True)
-    table.add_column("", justify="right", no_wrap=True)
-    for column in columns:
-        table.add_column(column.header, justify="right", no_wrap=True)
-    for group in groups:
-        found = {name: estimate(group.values(values)) for name, values in last.items()}
-        cells = [_cell(column, found[column.metric]) for column in columns]
-        table.add_row(group.name, group.size, *cells)
-    _print_table(table)
-    legends = [metric.legend for metric in METRICS if metric.legend and metric.name in last]
-    _CONSOLE.print("\n".join([*legends, *_statistics_legend(groups, columns)]))
+    columns = [
+        Column("", [group.name for group in groups]),
+        Column("", [group.size for group in groups]),
+        *closing_columns(groups, result),
+    ]
+    for number, block in enumerate(_blocks(columns)):
+        _print_table(_table(block, title if number == 0 else None))
+    _CONSOLE.print("\n".join(closing_legends(groups, result)))
     timing = result.timing
     _print(
         f"{timing['iterations_per_second']:,.0f} iterations/s in all: "
@@ -240,56 +221,42 @@ def _print(text: str) -> None:
 def _print_table(table: Table) -> None:
     """Prints a table; in a file, which has no width, as wide as it is."""
     if not _CONSOLE.is_terminal:
-        unlimited = _CONSOLE.options.update(max_width=sys.maxsize)
-        table.width = Measurement.get(_CONSOLE, unlimited, table).maximum
+        table.width = _width(table)
     _CONSOLE.print(table, crop=False)
 
 
-def _columns(*, has_range: bool) -> list[_Column]:
-    columns = []
-    for metric in METRICS:
-        columns.append(_Column(metric.header, metric.name, metric.format))
-        if metric.over_runs and has_range:
-            columns.append(_Column("from", metric.name, metric.format, lambda found: found.low))
-            columns.append(_Column("to", metric.name, metric.format, lambda found: found.high))
-    return columns
+def _width(table: Table) -> int:
+    """How wide a table is if nothing of it is cut."""
+    unlimited = _CONSOLE.options.update(max_width=sys.maxsize)
+    return Measurement.get(_CONSOLE, unlimited, table).maximum
 
 
-def _cell(column: _Column, found: Estimate) -> str:
-    """What a column shows of the last evaluation of a group; empty where there is no number."""
-    value = column.show(found)[-1]
-    return "" if np.isnan(value) else f"{value:{column.format}}"
+def _table(columns: Sequence[Column], title: str | None = None) -> Table:
+    """A table of columns, the first one of names; nothing of it is cut."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=0)
+    for number, column in enumerate(columns):
+        justify = "left" if number == 0 else "right"
+        table.add_column(column.header, justify=justify, no_wrap=True)
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*cells)
+    return table
 
 
-def _statistics_legend(groups: Sequence[Group], columns: Sequence[_Column]) -> list[str]:
-    """How the seeds of a group are averaged, as far as there is anything to average."""
-    few, many = ["mean over seeds"], ["interquartile mean over seeds"]
-    if any(column.header == "from" for column in columns):
-        few.append("from, to: the least and the greatest of them")
-        many.append("from, to: its 95% interval by bootstrap")
-    has_few, has_many = kinds_of_centre(groups)
-    lines = ["; ".join(many)] if has_many else []
-    if has_few:
-        below = f"below {LEAST_RUNS_FOR_INTERVAL} seeds: " if has_many else ""
-        lines.append(below + "; ".join(few))
-    return lines
+def _blocks(columns: Sequence[Column]) -> list[list[Column]]:
+    """The columns in as many tables as it takes for none to be wider than the terminal.
 
-
-def _headline(groups: Sequence[Group], metrics: Mapping[str, np.ndarray]) -> str:
-    """Each metric's centre, or the range of its centres where there are several groups."""
-    shown = []
-    for metric in METRICS:
-        if not metric.headline or metric.name not in metrics:
-            continue
-        values = metrics[metric.name][:, None]
-        centres = np.array([estimate(group.values(values)).centre[0] for group in groups])
-        # Runs that have diverged have no number, nor have schemes without this metric.
-        centres = centres[np.isfinite(centres)]
-        if len(centres):
-            ends = [f"{end:{metric.format}}" for end in (centres.min(), centres.max())]
-            text = " to ".join(dict.fromkeys(ends))
-            shown.append(f"  {metric.headline.format(text)}")
-    return "".join(shown)
+    Each has the names of the groups, and an interval stays beside its estimate.
+    """
+    if not _CONSOLE.is_terminal:
+        return [list(columns)]
+    names, blocks = list(columns[:1]), [list(columns[:2])]
+    for column in columns[2:]:
+        block = blocks[-1]
+        if len(block) > 1 and _width(_table([*block, column])) > _CONSOLE.width:
+            kept = block.pop() if column.header == PLUS_MINUS else None
+            blocks.append([*names, *([kept] if kept else [])])
+        blocks[-1].append(column)
+    return blocks
 
 
 def _megabytes(size: float) -> str:

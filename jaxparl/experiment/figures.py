@@ -1,4 +1,4 @@
-"""Figures and animations. The only file that imports matplotlib; it leaves pyplot alone."""
+"""Figures. Only this file and `animation` import matplotlib; they leave pyplot alone."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
-from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from jaxparl.environment import Environment
-from jaxparl.evaluation.rollouts import Step
 from jaxparl.experiment.line_styles import (
     COLOURS,
     LineStyle,
@@ -26,20 +22,23 @@ from jaxparl.experiment.line_styles import (
     legend_title,
     line_styles,
 )
-from jaxparl.experiment.metrics_table import METRICS, Metric
+from jaxparl.experiment.metrics_table import ABOUT, METRICS, Metric
 from jaxparl.experiment.results import StageResult
-from jaxparl.experiment.statistics import LEAST_RUNS_FOR_INTERVAL, Group, estimate
+from jaxparl.experiment.statistics import (
+    LEAST_RUNS_FOR_INTERVAL,
+    Group,
+    estimate,
+    half_interval,
+)
 
 _EXACT_COLOUR = "0.35"
-# Red and blue first, as the agents of the Coin Game are called.
-_AGENT_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _PANELS_IN_A_ROW = 3
 # From here on, a share in full would squeeze its panel.
 _LONG_SHARE = 1e3
 # What fits below the panels.
 _LEGEND_CHARACTERS = 110
-_FRAMES_PER_SECOND = 2
-_STYLE: dict[Any, Any] = {
+#: What all figures have in common, as settings of matplotlib.
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -56,7 +55,9 @@ def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) ->
 
     Below five seeds every run is a thin line, and the thick one is their mean. From five seeds on
     the thick one is the interquartile mean, in the band of its 95% interval. Runs that have
-    diverged do not count; they are dotted up to where they did.
+    diverged do not count; they are dotted up to where they did. The panel of a metric that is
+    estimated by episodes says so; below five seeds its band is the mean's 95% interval over
+    episodes.
 
     Args:
       path: of the figure.
@@ -70,10 +71,15 @@ def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) ->
     metrics = [metric for metric in METRICS if metric.panel and metric.name in result.curves]
     columns = min(len(metrics), _PANELS_IN_A_ROW)
     rows = -(-len(metrics) // columns)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         styles = line_styles(groups)
-        legend = _Legend(groups, styles, any(metric.exact in result.curves for metric in metrics))
-        figure = _figure(4.1 * columns, 3.1 * rows + legend.height)
+        legend = _Legend(
+            groups,
+            styles,
+            has_exact=any(metric.exact in result.curves for metric in metrics),
+            has_estimates=any(metric.error in result.curves for metric in metrics),
+        )
+        figure = new_figure(4.1 * columns, 3.1 * rows + legend.height)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, metric in zip(axes, metrics, strict=False):
             _draw_panel(axis, metric, groups, styles, result)
@@ -91,8 +97,8 @@ def throughput(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
       path: of the figure.
       rates: by name, then by the number of runs.
     """
-    with mpl.rc_context({**_STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
-        figure = _figure(5.2, 3.6)
+    with mpl.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
+        figure = new_figure(5.2, 3.6)
         axis = figure.subplots()
         for name, found in rates.items():
             runs = np.array(list(found))
@@ -111,36 +117,8 @@ def throughput(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
         figure.savefig(path)
 
 
-def episode(path: Path, env: Environment, steps: Step) -> None:
-    """Draws an episode as a GIF: the game, and beside it recommendations, actions and payments.
-
-    Args:
-      path: of the GIF.
-      env: a game that can draw its states.
-      steps: the steps of the episode, with a leading axis T.
-    """
-    steps = jax.tree.map(np.asarray, steps)
-    with mpl.rc_context({**_STYLE, "axes.prop_cycle": cycler(color=_AGENT_COLOURS)}):
-        figure = _figure(7.4, 3.5)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
-
-        def frame(step: int) -> None:
-            left.clear()
-            left.grid(False)
-            env.draw(left, jax.tree.map(lambda leaf: leaf[step], steps.env_state))
-            left.set_title(f"step {step + 1} of {len(steps.action)}", loc="left", fontsize=10)
-            right.clear()
-            _draw_sums(right, steps, step)
-            title = _describe_step(env, steps, step)
-            right.set_title(title, loc="left", fontsize=9, family="monospace")
-
-        # Without an init_func of its own the animation would draw the first frame twice.
-        length = len(steps.action)
-        animation = FuncAnimation(figure, frame, frames=length, init_func=lambda: None)
-        animation.save(path, PillowWriter(fps=_FRAMES_PER_SECOND), dpi=100)
-
-
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches, which pyplot does not know."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -155,6 +133,7 @@ def _draw_panel(
 ) -> None:
     """Draws one metric of all groups, and its exact value."""
     curve, exact = result.curves[metric.name], result.curves.get(metric.exact)
+    errors = result.curves.get(metric.error)
     lines = np.full(len(groups), np.nan)
     if exact is not None:
         lines[:] = [estimate(group.values(exact)).centre[-1] for group in groups]
@@ -162,11 +141,17 @@ def _draw_panel(
     is_shared = len(np.unique(lines[np.isfinite(lines)])) == 1
     for group, style, line in zip(groups, styles, lines, strict=True):
         _draw_group(axis, result.iterations, curve, group, style)
+        if errors is not None:
+            _draw_estimates(
+                axis, result.iterations, curve, errors, group=group, colour=style["color"]
+            )
         if np.isfinite(line):
             has_own = not is_shared and "scheme" not in group.labels
             colour = style["color"] if has_own else _EXACT_COLOUR
             axis.axhline(line, color=colour, linestyle="--", linewidth=1.0)
     _finish_panel(axis, metric, result.iterations)
+    if errors is not None:
+        axis.set_title(f"{ABOUT} {axis.get_title(loc='left')}", loc="left", fontsize=10)
 
 
 def _draw_group(
@@ -196,13 +181,47 @@ def _draw_group(
                 markersize=2.5,
             )
     if len(values) >= LEAST_RUNS_FOR_INTERVAL:
-        if marker:
-            ends = np.stack([found.centre - found.low, found.high - found.centre])
-            axis.errorbar(iterations, found.centre, ends, color=style["color"], linewidth=1.0)
-        axis.fill_between(
-            iterations, found.low, found.high, color=style["color"], alpha=0.18, linewidth=0
-        )
+        _draw_band(axis, iterations, (found.low, found.centre, found.high), style["color"])
     axis.plot(iterations, found.centre, **style, linewidth=1.6, marker=marker, markersize=5)
+
+
+def _draw_estimates(
+    axis: Axes,
+    iterations: np.ndarray,
+    curve: np.ndarray,
+    errors: np.ndarray,
+    *,
+    group: Group,
+    colour: str,
+) -> None:
+    """Draws how certain the estimates of a few seeds are; the band of many seeds has it in it.
+
+    Args:
+      axis: of the panel.
+      iterations: of the evaluations.
+      curve: the estimates of all groups, `[R, evaluations]`.
+      errors: their standard errors, likewise.
+      group: whose are drawn.
+      colour: of the group.
+    """
+    if group.num_sound < LEAST_RUNS_FOR_INTERVAL:
+        centre = estimate(group.values(curve)).centre
+        half = half_interval(group.values(errors))
+        _draw_band(axis, iterations, (centre - half, centre, centre + half), colour)
+
+
+def _draw_band(
+    axis: Axes,
+    iterations: np.ndarray,
+    interval: tuple[np.ndarray, np.ndarray, np.ndarray],
+    colour: str,
+) -> None:
+    """Draws an interval, from its lower end over its centre to its upper end, `[evaluations]`."""
+    low, centre, high = interval
+    if len(iterations) == 1:
+        ends = np.stack([centre - low, high - centre])
+        axis.errorbar(iterations, centre, ends, color=colour, linewidth=1.0)
+    axis.fill_between(iterations, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
 def _mark_end(axis: Axes, iterations: np.ndarray, run: np.ndarray, colour: str) -> None:
@@ -240,7 +259,14 @@ def _finish_panel(axis: Axes, metric: Metric, iterations: np.ndarray) -> None:
 class _Legend:
     """The legend of learning curves, below all panels, where it covers no curve."""
 
-    def __init__(self, groups: Sequence[Group], styles: Sequence[LineStyle], has_exact: bool):
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        styles: Sequence[LineStyle],
+        *,
+        has_exact: bool,
+        has_estimates: bool,
+    ):
         self._handles = [
             Line2D([], [], **style, linewidth=1.6, label=legend_text(group))
             for group, style in zip(groups, styles, strict=True)
@@ -248,10 +274,10 @@ class _Legend:
         if has_exact:
             line = Line2D([], [], color=_EXACT_COLOUR, linestyle="--", linewidth=1.0, label="exact")
             self._handles.append(line)
-        self._title = legend_title(groups)
+        self._title = legend_title(groups, has_estimates=has_estimates)
         widest = max(len(str(handle.get_label())) for handle in self._handles)
         self._columns = max(1, min(len(self._handles), _LEGEND_CHARACTERS // (widest + 9)))
-        rows = -(-len(self._handles) // self._columns) + bool(self._title)
+        rows = -(-len(self._handles) // self._columns) + len(self._title.splitlines())
         #: Inches that the figure needs for it.
         self.height = 0.2 * rows + 0.1
 
@@ -267,40 +293,3 @@ class _Legend:
             # So long that dots are seen.
             handlelength=4,
         )
-
-
-def _draw_sums(axis: Axes, steps: Step, step: int) -> None:
-    """What every agent has earned and was paid, until this step."""
-    length, num_agents = steps.action.shape
-    sums = {"earned": steps.reward.cumsum(axis=0), "paid": steps.payment.cumsum(axis=0)}
-    most = max(total.max() for total in sums.values())
-    least = min(0.0, *(total.min() for total in sums.values()))
-    # Where nobody earns anything, the axis still needs a height.
-    axis.set(xlim=(0, length), ylim=(1.05 * least, 1.05 * most if most > 0 else 1.0))
-    axis.set_xlabel("steps")
-    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for agent in range(num_agents):
-        for (kind, total), style in zip(sums.items(), ("-", ":"), strict=True):
-            axis.plot(
-                np.arange(step + 2),
-                np.concatenate([[0.0], total[: step + 1, agent]]),
-                color=f"C{agent}",
-                linestyle=style,
-                label=f"{kind}, agent {agent}",
-            )
-    axis.legend(loc="upper left", fontsize=8)
-
-
-def _describe_step(env: Environment, steps: Step, step: int) -> str:
-    """A line per agent: what was recommended, what it did, what it earned and was paid."""
-
-    def line(agent: int) -> str:
-        asked, done = steps.recommendation[step, agent], steps.action[step, agent]
-        label = env.action_labels[asked] if asked >= 0 else "-"
-        earned, paid = steps.reward[step, agent], steps.payment[step, agent]
-        return (
-            f"agent {agent}: asked {label} does {env.action_labels[done]} "
-            f"earns {earned:.1f} paid {paid:.2f}"
-        )
-
-    return "\n".join(line(agent) for agent in range(steps.action.shape[1]))

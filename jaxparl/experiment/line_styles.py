@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jaxparl.experiment.metrics_table import ABOUT
 from jaxparl.experiment.statistics import LEAST_RUNS_FOR_INTERVAL, Group, kinds_of_centre
 
 #: Okabe and Ito's, which colour-blind readers can tell apart.
@@ -62,8 +63,8 @@ def legend_text(group: Group) -> str:
     return f"{group.name} ({group.size}{diverged})"
 
 
-def legend_title(groups: Sequence[Group]) -> str:
-    """What the lines are, as far as any group has several runs, and what a cross is.
+def legend_title(groups: Sequence[Group], *, has_estimates: bool = False) -> str:
+    """What lines and bands are, as far as any group has several runs, or there are estimates.
 
     Examples:
       >>> import numpy as np
@@ -79,4 +80,9 @@ def legend_title(groups: Sequence[Group]) -> str:
         (False, False): "",
     }[kinds_of_centre(groups)]
     cross = "" if all(group.sound.all() for group in groups) else "cross: diverged"
-    return "; ".join(filter(None, (lines, cross)))
+    line = "; ".join(filter(None, (lines, cross)))
+    if not has_estimates:
+        return line
+    is_few = min(group.num_sound for group in groups) < LEAST_RUNS_FOR_INTERVAL
+    band = ", with the 95% interval over them" if is_few else ""
+    return "\n".join(filter(None, (line, f"{ABOUT}: estimated by episodes{band}")))

@@ -2,7 +2,7 @@
 
 An evaluation records all of its metrics; this table says which of them a reader sees. The closing
 table has a column for each one that has a header, and the figure a panel for each one that has a
-panel, in this order.
+panel, in this order. A metric that is estimated by episodes is recorded with its standard error.
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ from typing import NamedTuple
 from jaxparl.evaluation.audit import AuditMetrics
 from jaxparl.evaluation.episodes import EpisodeMetrics
 from jaxparl.evaluation.oracle import OracleMetrics
-from jaxparl.validation.metrics import ValidationMetrics
+from jaxparl.validation.estimated import EstimatedMetrics
+from jaxparl.validation.metrics import OneAgentMetrics, ValidationMetrics
 
 # Just above 100%, so that a curve at 100% is not cut in half by the edge of its panel.
 _ABOVE_ALL = 1.005
 _REWARD = "reward per episode"
+
+#: Stands before what is estimated by episodes.
+ABOUT = "≈"
+
+#: What the name of a metric's standard error ends in.
+ERROR_SUFFIX = "_se"
 
 
 class Panel(NamedTuple):
@@ -44,6 +51,7 @@ class Metric(NamedTuple):
       format: how a value is written; one that ends in % is drawn in percent, too.
       unit: of its values, at the axis of its panel; empty for shares.
       legend: the line below the closing table that explains the column.
+      legend_of_estimate: the same where it is an estimate, if that is something else.
       headline: how it is written in the progress line, with `{}` for its value; empty: not at all.
       exact: the metric that holds its exact value; empty: there is none.
       panel: its panel in the figure; None: it is not drawn.
@@ -56,6 +64,7 @@ class Metric(NamedTuple):
     format: str = ".3f"
     unit: str = ""
     legend: str = ""
+    legend_of_estimate: str = ""
     headline: str = ""
     exact: str = ""
     panel: Panel | None = None
@@ -63,23 +72,35 @@ class Metric(NamedTuple):
     last_quarter: bool = False
 
     @property
+    def error(self) -> str:
+        """The name of its standard error, which is recorded where it is an estimate."""
+        return f"{self.name}{ERROR_SUFFIX}"
+
+    @property
     def is_percent(self) -> bool:
         """Whether its values are shares, written in percent."""
         return self.format.endswith("%")
 
 
-#: The names of all metrics that any evaluation records, shown or not.
-RECORDED = frozenset(
-    field.name
-    for kind in (OracleMetrics, AuditMetrics, EpisodeMetrics, ValidationMetrics)
-    for field in dataclasses.fields(kind)
+#: All kinds of evaluations.
+KINDS = (
+    OracleMetrics,
+    AuditMetrics,
+    EpisodeMetrics,
+    ValidationMetrics,
+    OneAgentMetrics,
+    EstimatedMetrics,
 )
+
+#: The names of all metrics that any evaluation records, shown or not.
+RECORDED = frozenset(field.name for kind in KINDS for field in dataclasses.fields(kind))
 
 METRICS = (
     Metric(
         "principal_utility",
         "principal",
         unit=_REWARD,
+        legend_of_estimate="principal: its rewards less alpha times the payments",
         exact="equilibrium_principal_utility",
         panel=Panel("Principal's utility"),
     ),
@@ -130,25 +151,38 @@ METRICS = (
         last_quarter=True,
     ),
     Metric(
+        "payment",
+        "payments",
+        unit=_REWARD,
+        legend="payments: to all agents per episode",
+    ),
+    Metric(
         "payment_share",
         "paid",
         ".1%",
-        legend="paid: payments over welfare; least: in equilibrium",
+        legend="paid: payments over welfare",
         headline="{} paid",
         exact="equilibrium_payment_share",
         panel=Panel("Payments / welfare"),
         last_quarter=True,
     ),
-    Metric("equilibrium_payment_share", "least", ".1%"),
+    Metric("equilibrium_payment_share", "least", ".1%", legend="least: the same in equilibrium"),
     Metric(
         "deviation_gain",
         "gain",
         unit=_REWARD,
-        legend="gain: the most an agent gains by deviating, in rewards per episode, and in %",
+        legend="gain: the most an agent gains by deviating, in rewards per episode",
+        legend_of_estimate="gain: what an agent gains by a learned deviation, others following: "
+        "at least that is to be gained",
         headline="{} to gain",
         panel=Panel("Most an agent gains by deviating"),
     ),
-    Metric("relative_deviation_gain", "gain %", ".1%"),
+    Metric(
+        "relative_deviation_gain",
+        "gain %",
+        ".1%",
+        legend="gain %: the same as a share of its utility",
+    ),
     Metric(
         "followed_share",
         "followed",

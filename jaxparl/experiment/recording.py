@@ -68,13 +68,13 @@ def _draw_episode(path: Path, playback: Playback) -> None:
     """Plays an episode and draws it as a GIF, if matplotlib is installed."""
     if not _has_matplotlib():
         return  # `_draw_curves` has said so
-    from jaxparl.experiment import figures
+    from jaxparl.experiment import animation
 
     problem, decide = playback
     length = min(int(problem.env_params.max_steps_in_episode), _MOST_FRAMES)
     steps = play_back(problem, decide, fixed_key(_EPISODE_SEED), length)
     with atomic(path) as target:
-        figures.episode(target, problem.env, steps)
+        animation.episode(target, problem.env, steps)
 
 
 def _has_matplotlib() -> bool:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxparl.environment import Environment
+from jaxparl.evaluation.offers import sampling_note
 from jaxparl.evaluation.rollouts import all_follow
 from jaxparl.experiment import console
 from jaxparl.experiment.checkpoint import discard, load_weights, save_weights
@@ -32,6 +33,7 @@ from jaxparl.training.devices import fetch, fetch_run
 from jaxparl.training.runs import RunId, env_params_of, hyper_params_of
 from jaxparl.training.sweep import CompiledRuns, Run, compile_training, draw_env_params, select_run
 from jaxparl.validation import black_boxes
+from jaxparl.validation.schemes import left_out
 
 _Kept = TypeVar("_Kept")
 
@@ -103,6 +105,7 @@ def run(experiment: Experiment) -> None:
 def _run_stages(experiment: Experiment, *, is_validated: bool) -> None:
     job, runs = experiment.job, experiment.runs
     console.announce(job.environment, job.options.preset, runs, job.config, experiment.folder.path)
+    _note(sampling_note(experiment.env.num_agents))
     principals = experiment.saved or _train(experiment)
     if is_validated:
         if principals.lost and experiment.saved is None:
@@ -111,6 +114,12 @@ def _run_stages(experiment: Experiment, *, is_validated: bool) -> None:
         # Of a part of a sweep there may be none left.
         if principals.runs:
             _validate(experiment, principals)
+
+
+def _note(text: str) -> None:
+    """Prints what there is to be said, if anything."""
+    if text:
+        console.note(text)
 
 
 def _train(experiment: Experiment) -> Principals:
@@ -140,7 +149,8 @@ def _train(experiment: Experiment) -> Principals:
 def _validate(experiment: Experiment, principals: Principals) -> None:
     """Black-box agents learn under the principals and under baselines."""
     job, env = experiment.job, experiment.env
-    schemes = len(validation_runs(principals.runs[:1]))
+    _note(left_out(env))
+    schemes = len(validation_runs(env, principals.runs[:1]))
     lanes = experiment.lanes(rows_per_run=schemes)
     runs, weights, lost = principals
     compiled = compile_validation(job.config, env, runs, weights, lanes, components=job.components)

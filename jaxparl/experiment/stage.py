@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxparl.config import Config
+from jaxparl.evaluation.episodes import NUM_EPISODES
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
 from jaxparl.experiment import console
 from jaxparl.experiment.checkpoint import Checkpoints, Snapshot, fingerprints
@@ -213,8 +214,8 @@ class _Record:
                     f"{values[number]} at iteration {iteration:,}. Try a smaller "
                     "--learning-rate, or --loss huber and --max-gradient-norm 10"
                 )
-        # Only episodes that are given up have no utility.
-        unfinished = np.isnan(metrics.get("principal_utility", np.zeros(1))) & ~self.has_diverged
+        episodes = metrics.get("episodes", np.full(len(self._runs), NUM_EPISODES))
+        unfinished = (episodes < NUM_EPISODES) & ~self.has_diverged
         for number in np.flatnonzero(unfinished & ~self._is_unfinished):
             self._is_unfinished[number] = True
             run = describe(self._runs[int(number)])

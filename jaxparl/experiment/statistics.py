@@ -8,6 +8,9 @@ Of five runs or more, the centre is the interquartile mean, and its 95% interval
 bootstrap over the seeds of the group (Agarwal et al. 2021, arXiv 2108.13264: strata are the groups,
 seeds are drawn within each). It never leaves the range of the runs. Of fewer runs no interval is
 worth its name: the centre is their mean, and every run is shown beside it.
+
+A metric that is estimated by episodes has a standard error of its own in every run. What that means
+for a group is shown beside its centre: a 95% interval of their mean, over episodes alone.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from jaxparl.experiment.metrics_table import METRICS
+from jaxparl.experiment.metrics_table import ERROR_SUFFIX, METRICS
 from jaxparl.experiment.results import StageResult, diverged
 from jaxparl.training.runs import AnyRun, RunId, ValidationRun
 
@@ -26,6 +29,8 @@ from jaxparl.training.runs import AnyRun, RunId, ValidationRun
 LEAST_RUNS_FOR_INTERVAL = 5
 
 _CONFIDENCE = 0.95
+# Standard errors to either side of an estimate that make an interval of that confidence.
+_ERRORS_OF_INTERVAL = 1.96
 _RESAMPLES = 2_000
 _RESAMPLING_SEED = 0
 # What the interquartile mean leaves out at either end.
@@ -171,6 +176,22 @@ def estimate(values: np.ndarray) -> Estimate:
     return found
 
 
+def half_interval(errors: np.ndarray) -> np.ndarray:
+    """Half of the 95% interval over episodes, `[T]`, of the mean of n sound runs.
+
+    Args:
+      errors: `[n, T]`, the standard error of each run's estimate; NaN where it has none.
+
+    Examples:
+      >>> half_interval(np.array([[3.0], [4.0]])).round(2).tolist()  # 1.96 * 5 / 2
+      [4.9]
+    """
+    has_number = np.isfinite(errors)
+    count = np.where(has_number.any(axis=0), has_number.sum(axis=0), np.nan)
+    total = np.sqrt(np.sum(np.where(has_number, errors, 0.0) ** 2, axis=0))
+    return np.asarray(_ERRORS_OF_INTERVAL * total / count)
+
+
 def _estimate(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centre and ends `[T]` of values `[n, T]` that are all numbers."""
     if len(sample) < LEAST_RUNS_FOR_INTERVAL:
@@ -216,7 +237,13 @@ def summary(result: StageResult, groups: Sequence[Group]) -> dict[str, Any]:
 
 def _group_summary(result: StageResult, group: Group) -> dict[str, Any]:
     """One group: which runs it has, and its metrics."""
-    metrics = {name: _metric(group, curve[:, -1]) for name, curve in result.curves.items()}
+    last = {name: curve[:, -1] for name, curve in result.curves.items()}
+    errors = {name for name in last if name.endswith(ERROR_SUFFIX)}
+    metrics = {
+        name: _metric(group, values, last.get(f"{name}{ERROR_SUFFIX}"))
+        for name, values in last.items()
+        if name not in errors
+    }
     late = result.iterations > _LAST_QUARTER * result.iterations[-1]
     for metric in METRICS:
         if metric.last_quarter and metric.name in result.curves:
@@ -232,25 +259,34 @@ def _group_summary(result: StageResult, group: Group) -> dict[str, Any]:
     }
 
 
-def _metric(group: Group, values: np.ndarray) -> dict[str, Any]:
-    """One metric of a group, of the values of all runs `[R]`; None where there is no number."""
+def _metric(group: Group, values: np.ndarray, errors: np.ndarray | None = None) -> dict[str, Any]:
+    """One metric of a group, of the values of all runs `[R]`; None where there is no number.
+
+    An estimate has the standard errors of all runs beside it.
+    """
     own = group.values(values)
     own = own[np.isfinite(own)]
     has_interval = len(own) >= LEAST_RUNS_FOR_INTERVAL
     found = estimate(own[:, None]) if has_interval else None
-    every = np.where(group.sound, values[group.rows], np.nan)
+    by_episodes = {} if errors is None else {"per_run_se": _per_run(group, errors)}
     return {
         "count": len(own),
         "mean": float(np.mean(own)) if len(own) else None,
         "iqm": float(found.centre[0]) if found else None,
         "ci_low": float(found.low[0]) if found else None,
         "ci_high": float(found.high[0]) if found else None,
-        "per_run": {
-            str(seed): float(value) if np.isfinite(value) else None
-            for seed, value in zip(group.seeds, every, strict=True)
-        }
-        | {str(seed): None for seed in group.lost},
+        "per_run": _per_run(group, values),
+        **by_episodes,
     }
+
+
+def _per_run(group: Group, values: np.ndarray) -> dict[str, float | None]:
+    """What each run of a group has, by seed, of the values of all runs `[R]`."""
+    every = np.where(group.sound, values[group.rows], np.nan)
+    return {
+        str(seed): float(value) if np.isfinite(value) else None
+        for seed, value in zip(group.seeds, every, strict=True)
+    } | {str(seed): None for seed in group.lost}
 
 
 def _run_id(run: AnyRun) -> RunId:

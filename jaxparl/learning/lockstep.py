@@ -7,6 +7,7 @@ learns (update all); `offer` is what the principal recommends and pays for in on
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch
 from jaxparl.learning.state import Losses, RunState, Weights, online_weights, target_weights
 from jaxparl.types import Contract, Offer, PyTree
+
+# What networks compute for all follow sets of many agents at once would not fit into a cache.
+_SETS_AT_ONCE = 16
 
 
 class Lockstep(NamedTuple):
@@ -188,7 +192,7 @@ class Lockstep(NamedTuple):
         def q_truncated(follows: jax.Array) -> jax.Array:
             return self.agent.q_values(weights.agent, observation, others_follow(follows), probs)
 
-        q = jax.vmap(q_truncated)(sets)  # over M
+        q = over_follow_sets(q_truncated, sets)  # over M
         return self.principal.standing_contracts(q, probs, action)
 
 
@@ -213,6 +217,18 @@ def others_follow(follows: jax.Array) -> jax.Array:
     # The next agent first, then the one after: the order is the same from everybody's side.
     others = (jnp.arange(num_agents)[:, None] + jnp.arange(1, num_agents)[None]) % num_agents
     return follows[others].astype(jnp.float32)
+
+
+def over_follow_sets(of_set: Callable[[jax.Array], PyTree], sets: jax.Array) -> PyTree:
+    """Applies a function of one set of followers to `[M, N]` of them; of many, to a few at a time.
+
+    Examples:
+      >>> over_follow_sets(jnp.sum, jnp.ones((40, 3), bool)).shape
+      (40,)
+    """
+    if len(sets) <= _SETS_AT_ONCE:
+        return jax.vmap(of_set)(sets)
+    return jax.lax.map(of_set, sets, batch_size=_SETS_AT_ONCE)
 
 
 def as_conditioned(deviated: jax.Array) -> jax.Array:

@@ -33,29 +33,22 @@ from jaxparl.training.sweep import (
 from jaxparl.training.task import validation_task
 from jaxparl.validation import schemes
 from jaxparl.validation.black_boxes import check_principal
+from jaxparl.validation.frozen import Followed, followed_play, freeze
 from jaxparl.validation.requirements import check_can_validate
-from jaxparl.validation.terms import Terms, make_terms
+from jaxparl.validation.schemes import Scheme
+from jaxparl.validation.terms import ExactReference, OneAgentReference, Terms, make_terms
 
 #: What a nudge is worth, as a share of the welfare that the principal reaches; the paper's.
 NUDGE_SHARE = 0.1
-
-# The schemes of a run, in the order of the figure: which, and with what share as a nudge.
-_SCHEMES = {
-    "principal": ("principal", 0.0),
-    "principal + nudge": ("principal", NUDGE_SHARE),
-    "constant": ("constant", 0.0),
-    "constant + nudge": ("constant", NUDGE_SHARE),
-    "cooperative": ("cooperative", 0.0),
-    "selfish": ("selfish", 0.0),
-}
 
 # Black boxes take their keys from a root of their own, as games and training runs do.
 _VALIDATION_ROOT = 2
 
 
-def validation_runs(runs: Sequence[RunId]) -> list[ValidationRun]:
-    """Every run under every scheme, the schemes of a run side by side."""
-    return [ValidationRun(scheme, run) for run in runs for scheme in _SCHEMES]
+def validation_runs(env: Environment, runs: Sequence[RunId]) -> list[ValidationRun]:
+    """Every run under every scheme of its game, the schemes of a run side by side."""
+    names = schemes.scheme_names(env)
+    return [ValidationRun(scheme, run) for run in runs for scheme in names]
 
 
 @in_32_bits
@@ -92,20 +85,13 @@ def compile_validation(
     ) -> Terms:
         """What the agents face under each scheme, `[K, ...]`."""
         env_params = draw_env_params(env, game_id, own)
-        problem = Problem(config, env, env_params, hyper_params, components)
-        principal = schemes.freeze(make_learner(problem), weights)
-        followed = schemes.followed_play(problem, principal)
-        each = [
-            schemes.comparable_schemes(problem, followed, nudge)[name]
-            for name, nudge in _SCHEMES.values()
-        ]
-        scheme = jax.tree.map(
-            lambda *values: jnp.stack([jnp.float32(value) for value in values]), *each
-        )
+        learner = make_learner(Problem(config, env, env_params, hyper_params, components))
+        principal = freeze(learner, weights)
+        scheme = _schemes(env, followed_play(learner, principal))
         # over K, one after the other: the tables of a large game are large.
-        return jax.lax.map(partial(make_terms, problem, principal), scheme)
+        return jax.lax.map(partial(make_terms, learner, principal), scheme)
 
-    names = validation_runs(runs)
+    names = validation_runs(env, runs)
     game_ids = np.array([run.game_id for run in runs], np.int32)
     given = game_ids, env_params_of(runs), hyper_params_of(config.hyper_params, runs), weights
     arguments = [select_run(given, number) for number in range(len(runs))]
@@ -120,6 +106,25 @@ def compile_validation(
     )
 
 
+def _schemes(env: Environment, followed: Followed) -> Scheme:
+    """All schemes of a game, `[K]`, given what a principal brings if all follow."""
+    compared = {
+        has_nudge: schemes.comparable_schemes(env, followed, NUDGE_SHARE if has_nudge else 0.0)
+        for has_nudge in (False, True)
+    }
+    names = schemes.scheme_names(env)
+    each = [compared[has_nudge][name] for name, has_nudge in names.values()]
+    stacked: Scheme = jax.tree.map(
+        lambda *values: jnp.stack([jnp.float32(value) for value in values]), *each
+    )
+    return stacked
+
+
 def _exact(terms: Terms) -> dict[str, Any]:
     """The exact values that have to be numbers. Shares of nothing are not among them."""
-    return {"optimal_welfare": terms.reference.optimal_welfare}
+    match terms.reference:
+        case ExactReference(optimal_welfare=value):
+            return {"optimal_welfare": value}
+        case OneAgentReference(equilibrium_principal_utility=value):
+            return {"equilibrium_principal_utility": value}
+    return {}

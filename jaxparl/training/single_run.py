@@ -18,9 +18,10 @@ from jaxparl.learning.state import RunState, Weights
 from jaxparl.numbers import in_32_bits, narrow
 from jaxparl.training.task import run_task, solve_context, training_task, validation_task
 from jaxparl.types import PyTree
-from jaxparl.validation import schemes
 from jaxparl.validation.black_boxes import check_principal
-from jaxparl.validation.metrics import ValidationMetrics
+from jaxparl.validation.estimated import EstimatedMetrics
+from jaxparl.validation.frozen import freeze
+from jaxparl.validation.metrics import OneAgentMetrics, ValidationMetrics
 from jaxparl.validation.requirements import check_can_validate
 from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import make_terms
@@ -60,7 +61,7 @@ class ValidationResult:
     """
 
     params: PyTree
-    metrics: ValidationMetrics
+    metrics: ValidationMetrics | OneAgentMetrics | EstimatedMetrics
 
 
 def make_train(
@@ -157,9 +158,8 @@ def make_validate(
         key: jax.Array, weights: Weights, hyper_params: HyperParams, scheme: Scheme
     ) -> ValidationResult:
         check_principal(config, env, weights, components)
-        problem = Problem(config, env, env_params, hyper_params, components)
-        principal = schemes.freeze(make_learner(problem), weights)
-        terms = make_terms(problem, principal, scheme)
+        learner = make_learner(Problem(config, env, env_params, hyper_params, components))
+        terms = make_terms(learner, freeze(learner, weights), scheme)
         task = validation_task(config, env, terms, components)
         state, metrics = run_task(config, task, key)
         return ValidationResult(params=state.agent.target_params, metrics=metrics)

@@ -19,20 +19,22 @@ from flax import struct
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
+from jaxparl.evaluation.offers import payments_for
 from jaxparl.evaluation.rollouts import Decide
-from jaxparl.learning import acting, replay, updates
+from jaxparl.learning import acting, lockstep, replay, updates
 from jaxparl.learning.acting import ActorState, Behaviour
 from jaxparl.learning.agent import Agent, make_agent
 from jaxparl.learning.components import STANDARD, Components
-from jaxparl.learning.learner import make_learner
+from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch, ReplayState
 from jaxparl.learning.state import Weights, target_weights
 from jaxparl.types import KEY_IMPL, PyTree, TrainState, Transition
-from jaxparl.validation import metrics, schemes
-from jaxparl.validation.metrics import ValidationMetrics
-from jaxparl.validation.requirements import check_kind
-from jaxparl.validation.terms import Terms, paid, recommended
+from jaxparl.validation import estimated, metrics, schemes
+from jaxparl.validation.estimated import EstimatedMetrics
+from jaxparl.validation.metrics import OneAgentMetrics, ValidationMetrics
+from jaxparl.validation.mixes import is_alone
+from jaxparl.validation.terms import Terms, offered, recommended
 
 
 class BlackBoxes(NamedTuple):
@@ -40,12 +42,14 @@ class BlackBoxes(NamedTuple):
 
     Attributes:
       problem: the game, and the settings that they learn with.
+      principal: the learner of the principal's training.
       terms: what they face.
       agent: their functions. Their bits `[N, A]` are the recommended actions, one-hot. Their
         Q-values are of everything that they receive, payments included.
     """
 
     problem: Problem
+    principal: Learner
     terms: Terms
     agent: Agent
 
@@ -59,12 +63,15 @@ class ValidationState:
       agent: the agents' weights and optimiser.
       replay: the stored transitions. Their rewards are everything that the agents received.
       actor: the environments, `[E]`.
+      learns: `[E]` int, which agent learns in this episode, where one learns at a time and the
+        others follow; None where no scheme has that.
     """
 
     key: jax.Array
     agent: TrainState
     replay: ReplayState
     actor: ActorState
+    learns: jax.Array | None
 
 
 def check_principal(
@@ -102,20 +109,16 @@ def make_black_boxes(
         their critics are always per action.
       env: the game.
       terms: what they face.
-
-    Raises:
-      ValueError: the game cannot be validated, see `check_kind`.
+      components: of the principal's training; black boxes have its networks and optimisers.
     """
-    check_kind(env)
+    trained = Problem(config, env, terms.env_params, terms.hyper_params, components)
     exploration = terms.hyper_params.validation_epsilon
-    problem = Problem(
+    problem = trained._replace(
         config=dataclasses.replace(config, critic="per_action"),
-        env=env,
-        env_params=terms.env_params,
         hyper_params=dataclasses.replace(terms.hyper_params, epsilon=exploration),
-        components=components,
     )
-    return BlackBoxes(problem, terms, make_agent(problem, num_bits=env.num_actions))
+    agent = make_agent(problem, num_bits=env.num_actions)
+    return BlackBoxes(problem, make_learner(trained), terms, agent)
 
 
 def init(black_boxes: BlackBoxes, key: jax.Array) -> ValidationState:
@@ -125,11 +128,15 @@ def init(black_boxes: BlackBoxes, key: jax.Array) -> ValidationState:
     # Of five keys the last, as in training, so that environments start in the same states.
     actor, observations = acting.init(problem, jax.random.split(key_start, 5)[-1])
     first, observation = jax.tree.map(lambda leaf: leaf[0], (actor.env_state, observations))
+    learns = None
+    if black_boxes.terms.scheme.others_follow is not None:
+        learns = jnp.zeros(problem.config.num_envs, jnp.int32)
     return ValidationState(
         key=key_run,
         agent=black_boxes.agent.init(key_agent, observation),
         replay=replay.init(problem.config, problem.env, first),
         actor=actor,
+        learns=learns,
     )
 
 
@@ -151,14 +158,27 @@ def iterate(
 ) -> tuple[ValidationState, jax.Array]:
     """One iteration: E environment steps, one gradient step; returns the loss `[]` too."""
     config = black_boxes.problem.config
-    key_explore, key_step, key_sample = jax.random.split(
-        jax.random.fold_in(state.key, iteration), 3
+    count = 3 if state.learns is None else 4
+    key_explore, key_step, key_sample, *key_learns = jax.random.split(
+        jax.random.fold_in(state.key, iteration), count
     )
+    if state.learns is not None:
+        learns = draw_learns(black_boxes, state.actor, state.learns, *key_learns)
+        state = dataclasses.replace(state, learns=learns)
     actor, transition = act(black_boxes, state, key_explore, key_step, iteration)
     memory, batch = replay.remember(config, state.replay, transition, key_sample, iteration)
     agent, loss, error = learn(black_boxes, state.agent, batch, iteration)
     memory = replay.update(config, memory, batch, error)
     return dataclasses.replace(state, agent=agent, replay=memory, actor=actor), loss
+
+
+def draw_learns(
+    black_boxes: BlackBoxes, actor: ActorState, learns: jax.Array, key: jax.Array
+) -> jax.Array:
+    """Which agent learns while the others follow, `[E]`: drawn when an episode begins."""
+    num_agents = black_boxes.problem.env.num_agents
+    drawn = jax.random.randint(key, learns.shape, 0, num_agents)
+    return jnp.where(actor.starts, drawn, learns)
 
 
 def act(
@@ -169,16 +189,21 @@ def act(
     iteration: jax.Array | int,
 ) -> tuple[ActorState, Transition]:
     """Agents get recommendations, take their best action or explore, and are paid."""
-    problem, terms, _ = black_boxes
+    problem, principal, terms, _ = black_boxes
     env_state = state.actor.env_state
-    recommendation = jax.vmap(partial(recommended, problem.env, terms))(env_state)  # over E
+    recommendation, payments = jax.vmap(partial(offered, principal, terms))(env_state)  # over E
     value = jax.vmap(partial(q_values, black_boxes, state.agent.params))  # over E
     wanted = jnp.argmax(value(env_state, recommendation), axis=-1)
     action, explores = acting.explore(problem, state.actor, wanted, key_explore, iteration)
+    if state.learns is not None:
+        follows = is_alone(terms.scheme) & (
+            jnp.arange(problem.env.num_agents)[None] != state.learns[:, None]
+        )
+        wanted = jnp.where(follows, recommendation, wanted)
+        action = jnp.where(follows, recommendation, action)
     behaviour = Behaviour(action, wanted, explores, follows=action == recommendation)
     actor, transition = acting.step(problem, state.actor, behaviour, key_step)
-    pay = jax.vmap(partial(paid, problem.env, terms))  # over E
-    payment = pay(env_state, recommendation, action)
+    payment = jax.vmap(payments_for)(payments, transition.outcome)  # over E
     total = jax.vmap(partial(schemes.total_rewards, terms.scheme))  # over E
     reward = total(transition.agent_reward, payment)
     return actor, dataclasses.replace(transition, agent_reward=reward)
@@ -188,18 +213,23 @@ def learn(
     black_boxes: BlackBoxes, agent: TrainState, batch: Batch, iteration: jax.Array | int
 ) -> tuple[TrainState, jax.Array, jax.Array]:
     """Updates the agents on one batch; returns the loss `[]` and the errors `[B]` too."""
-    problem, terms, _ = black_boxes
+    problem, principal, terms, _ = black_boxes
     transition = batch.transition
     # The value of the next state depends on what will be recommended there.
-    recommend = jax.vmap(partial(recommended, problem.env, terms))  # over B
+    recommend = jax.vmap(partial(recommended, principal, terms))  # over B
     value = jax.vmap(partial(q_values, black_boxes, agent.target_params))  # over B
     q_next = value(transition.next_env_state, recommend(transition.next_env_state))
+    weight = jnp.broadcast_to(batch.weight[:, None], transition.action.shape)
+    if terms.scheme.others_follow is not None:
+        # A best response to followers is learned from steps in which all others followed.
+        of_game = jax.vmap(lockstep.as_conditioned)(~transition.follows)  # over B
+        weight = weight * jnp.where(is_alone(terms.scheme), of_game, 1.0)
     agent, loss, error = black_boxes.agent.update(
         updates.with_count(agent, iteration),
         batch,
         observation=jax.vmap(problem.observe)(transition.env_state),  # over B
         bits=jax.nn.one_hot(recommend(transition.env_state), problem.env.num_actions),
-        weight=jnp.broadcast_to(batch.weight[:, None], transition.action.shape),
+        weight=weight,
         next_value=transition.continues[:, None] * jnp.max(q_next, axis=-1),
     )
     return agent, loss, jnp.mean(error, axis=-1)
@@ -224,22 +254,22 @@ def greedy(black_boxes: BlackBoxes, params: PyTree) -> Callable[[PyTree, jax.Arr
 
 
 def decide(black_boxes: BlackBoxes, params: PyTree) -> Decide:
-    """Black boxes play greedily by these weights: a `Decide` for `record_episode`."""
-    env, terms = black_boxes.problem.env, black_boxes.terms
+    """Black boxes play greedily by these weights: a `Decide` for an episode."""
     own_policy = greedy(black_boxes, params)
 
     def decided(env_state: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
-        recommendation = recommended(env, terms, env_state)
-        action = own_policy(env_state, recommendation)
-        payment = paid(env, terms, env_state, recommendation, action)
-        # Actions are observed: the outcome is the action.
-        payments = payment[:, None] * jax.nn.one_hot(action, env.num_outcomes)
-        return recommendation, action, payments
+        recommendation, payments = offered(black_boxes.principal, black_boxes.terms, env_state)
+        return recommendation, own_policy(env_state, recommendation), payments
 
     return decided
 
 
-def evaluate(black_boxes: BlackBoxes, state: ValidationState, loss: jax.Array) -> ValidationMetrics:
+def evaluate(
+    black_boxes: BlackBoxes, state: ValidationState, loss: jax.Array
+) -> ValidationMetrics | OneAgentMetrics | EstimatedMetrics:
     """Evaluates the agents' target weights; `loss` is their mean since the last evaluation."""
+    _, principal, terms, _ = black_boxes
     own_policy = greedy(black_boxes, state.agent.target_params)
-    return metrics.evaluate(black_boxes.problem.env, black_boxes.terms, own_policy, loss)
+    if black_boxes.problem.env.exact is not None:
+        return metrics.evaluate(principal, terms, own_policy, loss)
+    return estimated.evaluate(principal, terms, own_policy, key=state.key, agent_loss=loss)

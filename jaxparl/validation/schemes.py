@@ -12,12 +12,8 @@ import jax.numpy as jnp
 from flax import struct
 from jax.typing import ArrayLike
 
-from jaxparl.equilibrium import solutions_of
-from jaxparl.evaluation.offers import for_following, learned_offers
-from jaxparl.learning.learner import Learner
-from jaxparl.learning.problem import Problem
-from jaxparl.learning.state import Weights
-from jaxparl.types import PlayValue
+from jaxparl.environment import Environment
+from jaxparl.validation.frozen import Followed
 
 
 @struct.dataclass
@@ -30,50 +26,68 @@ class Scheme:
       proportion: p, the share of the others' rewards that each agent gets in addition to its own.
         With 1 agents are cooperative.
       nudge: what an agent gets for following a recommendation, per step, in addition to its
-        contract, in units of reward.
+        contract, in units of reward. There is none where actions are hidden.
+      others_follow: 1 where one agent at a time learns, and the others follow: it learns a best
+        response to followers. None, where no scheme of a program has that, is 0.
     """
 
     contract_weight: ArrayLike = 0.0
     proportion: ArrayLike = 0.0
     nudge: ArrayLike = 0.0
+    others_follow: ArrayLike | None = None
 
 
-@struct.dataclass
-class FrozenPrincipal:
-    """Everything that a principal offers after training, as a table.
+def scheme_names(env: Environment) -> dict[str, tuple[str, bool]]:
+    """The schemes of a game, in the order of the figure: which, and whether with a nudge.
 
-    Attributes:
-      recommendation: `[S, N]` int8, the actions that it recommends.
-      payment: `[S, N]`, what it pays each agent that takes them.
+    A constant proportion and cooperation need others. The nudge is a payment for following, which
+    nobody sees where actions are hidden; and it is a share of the welfare, of which one agent alone
+    has none. Where nothing is exact, a best response to followers is learned.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> list(scheme_names(make("coin_game")[0]))
+      ['principal', 'principal + nudge', 'constant', 'constant + nudge', 'cooperative', 'selfish']
+      >>> list(scheme_names(make("game_tree", depth=2)[0]))
+      ['principal', 'selfish']
     """
+    names = ["principal"]
+    if env.num_agents > 1:
+        names += ["constant", "cooperative"]
+    names += ["selfish"]
+    if env.num_agents > 1 and env.exact is None:
+        names += ["best response"]
+    found: dict[str, tuple[str, bool]] = {}
+    for name in names:
+        found[name] = (name, False)
+        if name in ("principal", "constant") and env.num_agents > 1 and env.observed_actions:
+            found[f"{name} + nudge"] = (name, True)
+    return found
 
-    recommendation: jax.Array
-    payment: jax.Array
 
+def left_out(env: Environment) -> str:
+    """Which of the paper's schemes a game does not have, and why; empty if it has them all.
 
-def freeze(learner: Learner, weights: Weights) -> FrozenPrincipal:
-    """Tabulates what a trained principal offers."""
-    offered = learned_offers(learner, weights)
-    return FrozenPrincipal(
-        recommendation=offered.recommendation.astype(jnp.int8),
-        payment=for_following(offered.contract.payments, offered.recommendation),
-    )
-
-
-def followed_play(problem: Problem, principal: FrozenPrincipal) -> PlayValue:
-    """What an episode brings in which all agents follow a principal, exactly."""
-    exact = solutions_of(problem.env)
-    return exact.play_values(problem.env_params, principal.recommendation, principal.payment)
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> left_out(make("game_tree", depth=2)[0])
+      'one agent alone: validated without the schemes that need others'
+    """
+    if env.num_agents == 1:
+        return "one agent alone: validated without the schemes that need others"
+    if not env.observed_actions:
+        return "actions are hidden, so nobody can be paid for following: validated without a nudge"
+    return ""
 
 
 def comparable_schemes(
-    problem: Problem, followed: PlayValue, nudge_share: ArrayLike
+    env: Environment, followed: Followed, nudge_share: ArrayLike
 ) -> dict[str, Scheme]:
-    """The principal, and the schemes that the paper compares it with, by name.
+    """The principal, and the schemes that it is compared with, by name.
 
     The nudge is worth `nudge_share` of the welfare if all follow the principal. Agents get it in
     equal parts, one for every recommendation that they follow. If all follow throughout an episode,
-    which lasts until the time limit, this adds up to exactly that share.
+    this adds up to exactly that share.
 
     The constant proportion pays the same share of welfare as the principal does if all follow,
     nudges included. To pay a share x it is x / (N - 1), because every reward is paid to each of the
@@ -81,31 +95,35 @@ def comparable_schemes(
     what the principal pays is no share of anything, and counts as 0.
 
     Args:
-      problem: of several agents.
-      followed: `followed_play` of the principal.
+      env: the game.
+      followed: what the principal brings if all follow.
       nudge_share: `[]`, in the paper 0 or 0.1.
 
     Examples:
-      >>> from jaxparl.config import Config, HyperParams
       >>> from jaxparl.envs import make
-      >>> env, env_params = make("coin_game", max_steps_in_episode=20)
-      >>> problem = Problem(Config(), env, env_params, HyperParams())
-      >>> followed = PlayValue(welfare=8.0, payment=2.0, utilities=jnp.array([5.0, 5.0]))
-      >>> schemes = comparable_schemes(problem, followed, nudge_share=0.1)
+      >>> from jaxparl.types import PlayValue
+      >>> env, _ = make("coin_game", max_steps_in_episode=20)
+      >>> value = PlayValue(welfare=8.0, payment=2.0, utilities=jnp.array([5.0, 5.0]))
+      >>> schemes = comparable_schemes(env, Followed(value, jnp.float32(40)), nudge_share=0.1)
       >>> print(f"{schemes['principal'].nudge:.3f}, {schemes['constant'].proportion:.3f}")
       0.020, 0.350
     """
-    num_agents = problem.env.num_agents
-    welfare = jnp.maximum(followed.welfare, 0)
-    parts = jnp.asarray(problem.env_params.max_steps_in_episode * num_agents, welfare.dtype)
-    share = jnp.where(welfare > 0, followed.payment_share, 0)
-    proportion = (share + nudge_share) / (num_agents - 1)
-    return {
-        "principal": Scheme(contract_weight=1.0, nudge=nudge_share * welfare / parts),
-        "constant": Scheme(proportion=proportion),
-        "cooperative": Scheme(proportion=1.0),
-        "selfish": Scheme(),
+    value, others = followed.value, max(1, env.num_agents - 1)
+    welfare = jnp.maximum(value.welfare, 0)
+    share = jnp.where(welfare > 0, value.payment_share, 0)
+    # Written as XLA divides by a number that it knows, such as a time limit.
+    nudge = welfare * (nudge_share * (1 / followed.recommendations))
+    learns_alone = "best response" in scheme_names(env)
+    rest = {"others_follow": 0.0} if learns_alone else {}
+    schemes = {
+        "principal": Scheme(contract_weight=1.0, nudge=nudge, **rest),
+        "constant": Scheme(proportion=(share + nudge_share) / others, **rest),
+        "cooperative": Scheme(proportion=1.0, **rest),
+        "selfish": Scheme(**rest),
     }
+    if learns_alone:
+        schemes["best response"] = Scheme(contract_weight=1.0, others_follow=1.0)
+    return schemes
 
 
 def total_rewards(scheme: Scheme, agent_reward: jax.Array, payment: jax.Array) -> jax.Array:
@@ -121,5 +139,9 @@ def total_rewards(scheme: Scheme, agent_reward: jax.Array, payment: jax.Array) -
       >>> total_rewards(Scheme(proportion=0.5), rewards, payments).tolist()
       [1.0, 0.75]
     """
-    others = jnp.sum(agent_reward) - agent_reward
-    return agent_reward + scheme.proportion * others + payment
+    return agent_reward + scheme.proportion * others_rewards(agent_reward) + payment
+
+
+def others_rewards(agent_reward: jax.Array) -> jax.Array:
+    """`[..., N]`, the sum of the other agents' rewards."""
+    return jnp.sum(agent_reward, axis=-1, keepdims=True) - agent_reward

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -10,10 +12,14 @@ from jaxparl.config import HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation import audit
+from jaxparl.evaluation.offers import payments_by_action, payments_for
+from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.numbers import mean_ratio
-from jaxparl.types import PyTree
-from jaxparl.validation.schemes import FrozenPrincipal, Scheme
+from jaxparl.types import PlayValue, PyTree
+from jaxparl.validation import frozen
+from jaxparl.validation.frozen import FrozenPrincipal, OfferTable
+from jaxparl.validation.schemes import Scheme
 
 #: Stands for no recommendation. No action equals it, so it is never followed and nothing is paid.
 NO_ACTION = -1
@@ -21,7 +27,7 @@ NO_ACTION = -1
 
 @struct.dataclass
 class ExactReference:
-    """The exact values that black boxes are compared with, `[]` each.
+    """The exact values that several black boxes are compared with, `[]` each.
 
     Attributes:
       optimal_welfare: the most that all agents together can expect in an episode.
@@ -35,6 +41,28 @@ class ExactReference:
     optimal_welfare: jax.Array
     equilibrium_payment_share: jax.Array
     best_response_over_following: jax.Array
+
+
+@struct.dataclass
+class OneAgentReference:
+    """The exact values that one black box is compared with, `[]` each.
+
+    Attributes:
+      equilibrium_principal_utility: in the subgame-perfect equilibrium of the paper's objective.
+      equilibrium_agent_utility: likewise, payments included.
+      best_response_over_following: the utility of the best response to the offers over that of
+        following; NaN where nothing is offered.
+      deviation_gain: the same as a difference.
+    """
+
+    equilibrium_principal_utility: jax.Array
+    equilibrium_agent_utility: jax.Array
+    best_response_over_following: jax.Array
+    deviation_gain: jax.Array
+
+
+#: Empty where the game has no exact solutions.
+Reference = ExactReference | OneAgentReference | tuple[()]
 
 
 @struct.dataclass
@@ -53,88 +81,150 @@ class Terms:
     hyper_params: HyperParams
     principal: FrozenPrincipal
     scheme: Scheme
-    reference: ExactReference
+    reference: Reference
 
 
-def make_terms(problem: Problem, principal: FrozenPrincipal, scheme: Scheme) -> Terms:
-    """Puts together what agents face under a scheme, and solves the game that results."""
-    env, env_params, hyper_params = problem.env, problem.env_params, problem.hyper_params
-    exact = solutions_of(env)
-    recommendation = principal.recommendation
-    payment = jnp.asarray(scheme.contract_weight) * principal.payment + scheme.nudge
+def make_terms(learner: Learner, principal: FrozenPrincipal, scheme: Scheme) -> Terms:
+    """Puts together what agents face under a scheme, and solves the game that results.
 
+    Args:
+      learner: of the principal's training.
+      principal: as from `frozen.freeze`.
+      scheme: how agents are rewarded.
+    """
+    problem = learner.problem
+    terms = Terms(problem.env_params, problem.hyper_params, principal, scheme, ())
+    if problem.env.exact is None:
+        return terms
+    solve = _one_agent if problem.env.num_agents == 1 else _several_agents
+    return dataclasses.replace(terms, reference=solve(learner, terms))
+
+
+def _several_agents(learner: Learner, terms: Terms) -> ExactReference:
     def best_over_following() -> jax.Array:
-        followed = exact.play_values(env_params, recommendation, payment).utilities
-        offered = payment[..., None] * jax.nn.one_hot(recommendation, env.num_actions)
-        best = exact.best_responses(env_params, recommendation, offered)
+        followed, best = _responses(learner, terms)
         return mean_ratio(best, followed)
 
-    solved = audit.solve(problem)
-    reference = ExactReference(
+    solved = audit.solve(learner.problem)
+    return ExactReference(
         optimal_welfare=solved.optimal_welfare,
         equilibrium_payment_share=solved.equilibrium_payment_share,
         # Solving a large game takes long, so it is skipped where nothing is offered.
         best_response_over_following=jax.lax.cond(
-            jnp.asarray(scheme.contract_weight) > 0,
+            jnp.asarray(terms.scheme.contract_weight) > 0,
             best_over_following,
             lambda: jnp.full((), jnp.nan, float),
         ),
     )
-    return Terms(env_params, hyper_params, principal, scheme, reference)
 
 
-def recommended(env: Environment, terms: Terms, env_state: PyTree) -> jax.Array:
+def _one_agent(learner: Learner, terms: Terms) -> OneAgentReference:
+    problem = learner.problem
+    exact, alpha = solutions_of(problem.env), problem.hyper_params.alpha
+    solved = exact.equilibrium(problem.env_params, alpha, problem.gamma)
+    followed, best = _responses(learner, terms)
+    is_offered = jnp.asarray(terms.scheme.contract_weight) > 0
+    return OneAgentReference(
+        equilibrium_principal_utility=principal_utility(problem, solved),
+        equilibrium_agent_utility=solved.utilities[0],
+        best_response_over_following=jnp.where(is_offered, mean_ratio(best, followed), jnp.nan),
+        deviation_gain=jnp.where(is_offered, (best - followed)[0], jnp.nan),
+    )
+
+
+def principal_utility(problem: Problem, value: PlayValue) -> jax.Array:
+    """`[]`, the principal's rewards less alpha times the payments; NaN where these are unknown."""
+    if value.principal_reward is None:
+        return jnp.full((), jnp.nan, float)
+    return value.principal_reward - problem.hyper_params.alpha * value.payment
+
+
+def _responses(learner: Learner, terms: Terms) -> tuple[jax.Array, jax.Array]:
+    """What each agent gets while the others follow, `[N]`: by following, and at most."""
+    exact = solutions_of(learner.problem.env)
+    action, by_action = offered_in_every_state(learner, terms)
+    followed = exact.play_values(terms.env_params, action, payments_for(by_action, action))
+    return followed.utilities, exact.best_responses(terms.env_params, action, by_action)
+
+
+def recommended(learner: Learner, terms: Terms, env_state: PyTree) -> jax.Array:
     """What is recommended in one state, `[N]` int; `NO_ACTION` where there is no principal.
 
     Examples:
+      >>> from jaxparl.config import Config
       >>> from jaxparl.envs import make
+      >>> from jaxparl.learning.learner import make_learner
+      >>> from jaxparl.validation.frozen import OfferTable
       >>> env, env_params = make("coin_game", grid_size=2)
-      >>> nothing = ExactReference(0.0, 0.0, 0.0)
-      >>> principal = FrozenPrincipal(jnp.full((128, 2), 3, jnp.int8), payment=jnp.ones((128, 2)))
+      >>> learner = make_learner(Problem(Config(), env, env_params, HyperParams()))
+      >>> principal = OfferTable(jnp.full((128, 2), 3, jnp.int8), payment=jnp.ones((128, 2)))
       >>> env_state = jax.tree.map(lambda leaf: leaf[5], env.exact.states())
       >>> for scheme in (Scheme(contract_weight=1.0), Scheme()):
-      ...     terms = Terms(env_params, HyperParams(), principal, scheme, nothing)
-      ...     print(recommended(env, terms, env_state))
+      ...     terms = Terms(env_params, HyperParams(), principal, scheme, ())
+      ...     print(recommended(learner, terms, env_state))
       [3 3]
       [-1 -1]
     """
-    is_in_force = jnp.asarray(terms.scheme.contract_weight) > 0
-    index = solutions_of(env).state_index(env_state)
-    recommendation = terms.principal.recommendation[index].astype(jnp.int32)
-    return jnp.where(is_in_force, recommendation, NO_ACTION)
+    recommendation = frozen.recommended(learner, terms.principal, env_state)
+    return _if_in_force(terms.scheme, recommendation)
 
 
-def paid(
-    env: Environment,
-    terms: Terms,
-    env_state: PyTree,
-    recommendation: jax.Array,
-    action: jax.Array,
-) -> jax.Array:
-    """What the principal pays in one state, `[N]`, nudges included.
+def offered(learner: Learner, terms: Terms, env_state: PyTree) -> tuple[jax.Array, jax.Array]:
+    """What is recommended in one state, `[N]` int, and paid for each outcome, `[N, O]`.
 
-    Agents that follow get the payment of their contract. The others get nothing.
+    Where actions are observed, agents that follow are paid by their contracts, and the nudge; the
+    others get nothing. Where actions are hidden nobody sees who follows, and there is no nudge.
 
     Args:
-      env: of several agents, with exact solutions.
+      learner: of the principal's training.
       terms: what is offered.
-      env_state: of `env`.
-      recommendation: `[N]`, as from `recommended`.
-      action: `[N]`, what the agents do.
+      env_state: of the game.
 
     Examples:
+      >>> from jaxparl.config import Config
       >>> from jaxparl.envs import make
+      >>> from jaxparl.learning.learner import make_learner
+      >>> from jaxparl.validation.frozen import OfferTable
       >>> env, env_params = make("coin_game", grid_size=2)
-      >>> nothing = ExactReference(0.0, 0.0, 0.0)
-      >>> principal = FrozenPrincipal(jnp.full((128, 2), 3, jnp.int8), payment=jnp.ones((128, 2)))
+      >>> learner = make_learner(Problem(Config(), env, env_params, HyperParams()))
+      >>> principal = OfferTable(jnp.full((128, 2), 3, jnp.int8), payment=jnp.ones((128, 2)))
       >>> half = Scheme(contract_weight=0.5, nudge=0.25)
-      >>> terms = Terms(env_params, HyperParams(), principal, half, nothing)
+      >>> terms = Terms(env_params, HyperParams(), principal, half, ())
       >>> env_state = jax.tree.map(lambda leaf: leaf[5], env.exact.states())
-      >>> asked = recommended(env, terms, env_state)
-      >>> print(paid(env, terms, env_state, asked, action=jnp.array([3, 0])))
-      [0.75 0.  ]
+      >>> print(offered(learner, terms, env_state)[1])
+      [[0.   0.   0.   0.75]
+       [0.   0.   0.   0.75]]
     """
-    follows = action == recommendation
-    payment = terms.principal.payment[solutions_of(env).state_index(env_state)]
-    offered = terms.scheme.contract_weight * payment + terms.scheme.nudge
-    return jnp.where(follows, offered, 0.0)
+    found = frozen.offered(learner, terms.principal, env_state)
+    return _under(terms.scheme, learner.problem.env, *found)
+
+
+def offered_in_every_state(learner: Learner, terms: Terms) -> tuple[jax.Array, jax.Array]:
+    """What is recommended `[S, N]`, and paid for each action in expectation, `[S, N, A]`.
+
+    The principal must be a table.
+    """
+    env, table = learner.problem.env, terms.principal
+    assert isinstance(table, OfferTable)
+
+    def of_row(row: OfferTable) -> tuple[jax.Array, jax.Array]:
+        return _under(terms.scheme, env, *frozen.row_of(env, row))
+
+    recommendation, payments = jax.vmap(of_row)(table)  # over S
+    return recommendation, payments_by_action(learner.problem, payments)
+
+
+def _if_in_force(scheme: Scheme, recommendation: jax.Array) -> jax.Array:
+    return jnp.where(jnp.asarray(scheme.contract_weight) > 0, recommendation, NO_ACTION)
+
+
+def _under(
+    scheme: Scheme, env: Environment, recommendation: jax.Array, payments: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """What becomes under a scheme of recommendations `[N]` and payments `[N, O]`."""
+    recommendation = _if_in_force(scheme, recommendation)
+    if not env.observed_actions:
+        return recommendation, jnp.asarray(scheme.contract_weight) * payments
+    is_asked = jax.nn.one_hot(recommendation, env.num_outcomes, dtype=bool)
+    total = scheme.contract_weight * payments + scheme.nudge
+    return recommendation, jnp.where(is_asked, total, 0.0)
