@@ -61,7 +61,7 @@ register(
     escape_room.Settings,
     escape_room.PRESETS,
     label="game",
-    summary="some must hold a lever so that another may leave, observed actions",
+    summary="some hold a lever so that another may leave, observed actions",
 )
 register(
     "matrix_game",

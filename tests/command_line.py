@@ -46,12 +46,12 @@ _COMPILED: dict[Any, Any] = {}
 def _memoised(compile_runs: Callable[..., Any]) -> Callable[..., Any]:
     """The same, but what was compiled for equal arguments is used again."""
 
-    def compiled(config: Any, env: Any, runs: Any, *rest: Any, **options: Any) -> Any:
+    def compiled(config: Any, env: Any, runs: Any, *rest: Any, components: Any) -> Any:
         # Weights are arguments, too: of the same bits.
-        leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves((rest, options))]
-        key = (compile_runs.__name__, config, env, tuple(runs), *leaves)
+        leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(rest)]
+        key = (compile_runs.__name__, config, env, tuple(runs), components, *leaves)
         if key not in _COMPILED:
-            _COMPILED[key] = compile_runs(config, env, runs, *rest, **options)
+            _COMPILED[key] = compile_runs(config, env, runs, *rest, components=components)
         return _COMPILED[key]
 
     return compiled

@@ -146,7 +146,7 @@ def test_principals_that_have_diverged_are_not_validated(tmp_path, monkeypatch):
     np.savez(folder / "metrics.npz", **arrays)
     given = []
 
-    def compile_validation(config, env, runs, weights, lanes):
+    def compile_validation(config, env, runs, weights, lanes, *, components):
         given.append((runs, weights))
         raise FloatingPointError("this is far enough")
 

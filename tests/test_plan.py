@@ -24,6 +24,7 @@ from small import (
 )
 
 from jaxparl import cli
+from jaxparl.learning.components import STANDARD
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import target_weights
@@ -45,18 +46,18 @@ TREE = (
 )
 
 
-def compiled(config, env, runs, lanes):
+def compiled(config, env, runs, lanes, *, components):
     """Programs of equally many runs are the same, whichever runs they are."""
     if env == BOARD_ENV:
         # Of more iterations and in other lanes, and a run is just as large.
         return compiled_boards()
-    assert (config, env, lanes) == (TREE_CONFIG, TREE_ENV, None)
+    assert (config, env, lanes, components) == (TREE_CONFIG, TREE_ENV, None, STANDARD)
     return compiled_trees(TREE_RUNS[: len(runs)])
 
 
-def compiled_validation(*arguments):
+def compiled_validation(*arguments, components):
     with unoptimised():
-        return compile_validation(*arguments)
+        return compile_validation(*arguments, components=components)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,8 @@ import jax
 import numpy as np
 import pytest
 
+from jaxparl import startup
+
 SOURCE = Path(__file__).parent / "strangers_game.py"
 LEARNING = (
     *("--iterations", "400", "--evaluation-interval", "100", "--replay-capacity", "1600"),
@@ -42,11 +44,10 @@ class Journey(NamedTuple):
     done: dict[str, Done]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Starts `python` in a folder."""
-    # Devices are counted, and programs compiled once.
+def start(folder: Path, *arguments: str, devices: int | None = DEVICES) -> subprocess.Popen[str]:
+    """Starts `python` in a folder, with so many devices; None: as many as it takes by itself."""
     given = {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}" if devices else "",
         "JAX_COMPILATION_CACHE_DIR": str(jax.config.values["jax_compilation_cache_dir"]),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     }
@@ -65,8 +66,8 @@ def end(process: subprocess.Popen[str]) -> Done:
     return Done(process.returncode, out, err)
 
 
-def jaxparl(folder: Path, *arguments: str) -> Done:
-    return end(start(folder, "-m", "jaxparl", *arguments))
+def jaxparl(folder: Path, *arguments: str, devices: int | None = DEVICES) -> Done:
+    return end(start(folder, "-m", "jaxparl", *arguments, devices=devices))
 
 
 def stop_in_training(process: subprocess.Popen[str], shard: Path) -> Done:
@@ -103,7 +104,7 @@ def journey(tmp_path_factory) -> Journey:
     elsewhere.mkdir()
     shutil.copy(SOURCE, game)
     here, train = game.parent, ("train", "./pond.py:Pond", *LEARNING, "--out", str(out))
-    done = {"plan": jaxparl(here, "plan", "pond:Pond", *LEARNING)}
+    done = {"plan": jaxparl(here, "plan", "pond:Pond", *LEARNING, devices=None)}
     done["first"] = jaxparl(here, *train, "--shard", "0/2")
     shard = out / "shard-1-of-2"
     stopped = start(here, "-m", "jaxparl", *train, "--shard", "1/2", "--resume", "auto")
@@ -123,7 +124,8 @@ def test_every_command_succeeds_and_none_loses_devices(journey):
         assert done.code in ((128 + signal.SIGTERM, 0) if name == "stopped" else (0,)), done
         assert "Traceback" not in done.err
         if name not in ("merged", "loaded"):
-            assert f"{DEVICES} devices\n" in done.err
+            devices = startup.cores() if name == "plan" else DEVICES
+            assert f"{devices} devices\n" in done.err
     assert "MB" in journey.done["plan"].out
 
 

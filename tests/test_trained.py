@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from command_line import (
+    OF_A_FOLDER,
     SMALL_COIN_GAME,
     SMALL_TREE,
     edit_json,
@@ -102,7 +103,7 @@ def test_what_is_saved_is_loaded_again(chosen, tmp_path):
 def test_a_saved_principal_is_validated_as_it_was(tmp_path):
     folder = finished(*SMALL_COIN_GAME, "--validate")
     jaxparl.load(folder).save(tmp_path / "saved")
-    assert train(tmp_path / "again", *SMALL_COIN_GAME, "--principal", str(tmp_path / "saved")) == 0
+    assert train(tmp_path / "again", *OF_A_FOLDER, "--principal", str(tmp_path / "saved")) == 0
     arrays, before = (np.load(path / "validation.npz") for path in (tmp_path / "again", folder))
     np.testing.assert_array_equal(arrays["welfare"], before["welfare"])
 

@@ -27,6 +27,10 @@ MAKERS = {
     "rmsprop": optax.rmsprop,
     "chain": lambda schedule: optax.chain(optax.clip(0.5), optax.adamw(schedule)),
     "injected": lambda schedule: optax.inject_hyperparams(optax.adamw)(learning_rate=schedule),
+    "by weight": lambda schedule: optax.multi_transform(
+        {"fast": optax.adam(schedule), "slow": optax.sgd(schedule)},
+        {"kernel": "fast", "bias": "slow"},
+    ),
     "if finite": lambda schedule: optax.apply_if_finite(optax.adam(schedule), 3),
     # It counts the steps that it takes.
     "every fourth": lambda schedule: optax.MultiSteps(optax.adam(lambda n: schedule(4 * n)), 4),
@@ -88,7 +92,7 @@ def test_schedules_fall_and_steps_are_those_of_optax(name):
         return found, expected
 
     found, expected = run(start)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, expected)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-6, 1e-6), found, expected)
     steps = np.abs(np.diff(found["bias"]))
     assert 0 < steps[-4:].max() < 0.02 * steps[:4].max()
 
@@ -108,6 +112,7 @@ def counts_of(optimiser, iteration, start=START):
         ("rmsprop", [7]),
         ("chain", [7, 7]),
         ("injected", [7, 7, 7]),
+        ("by weight", [7, 7, 7]),
         # They may leave out steps, and what they hold counts those that were taken.
         ("if finite", [0, 0, 0, 0]),
         ("every fourth", [0, 0, 0, 0]),

@@ -47,7 +47,7 @@ class Train:
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="ENV",
-            help="a game, or FILE.py:CLASS; ENV --help has its presets and options",
+            help="a game, or a class, FILE.py:CLASS; ENV --help has its presets and options",
             help_behavior_hint="",
         ),
     ] = ()

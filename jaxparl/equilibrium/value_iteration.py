@@ -216,6 +216,7 @@ def discounted_fixed_point(
     dtype = discount.dtype
     least = jnp.log(jnp.finfo(dtype).eps) / jnp.log(jnp.clip(discount, 1e-3, 1 - 1e-4))
     tolerance = by_precision(dtype, single=1e-6, double=1e-14)
+    least = jnp.ceil(least).astype(jnp.int32)
     return fixed_point(operator, start, tolerance, MAX_BACKUPS, least=least)
 
 

@@ -1,0 +1,48 @@
+"""The code of docs/extending.md does what the page says."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.S)
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+GAME, EXACT, LOGGING = PYTHON
+PRINTED = next(text for kind, text in BLOCKS if not kind)
+SHORT = ("--iterations", "400", "--evaluation-interval", "200", "--replay-capacity", "4000")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("extending")
+    (place / "bridge.py").write_text(GAME)
+    return place
+
+
+def python(folder, *arguments):
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_exact_values_are_those_that_the_page_prints(folder):
+    assert python(folder, "-c", EXACT) == PRINTED
+
+
+def test_the_command_trains_and_audits_the_game(folder):
+    python(folder, "-m", "jaxparl", "train", "./bridge.py:Bridge", *SHORT, "--out", "run")
+    summary = json.loads((folder / "run" / "summary.json").read_text())
+    (group,) = summary["groups"]
+    assert group["metrics"]["optimal_welfare"]["mean"] == pytest.approx(9, abs=1e-3)
+    assert (folder / "run" / "figure.png").exists()
+
+
+def test_progress_can_be_logged(folder):
+    lines = python(folder, "-c", LOGGING).splitlines()
+    assert [line.split()[0] for line in lines] == ["400", "800"]
