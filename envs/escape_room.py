@@ -197,21 +197,23 @@ class EscapeRoom(PrincipalAgentEnvironment[RoomState, RoomParams]):
 
 
 # Who explores does so throughout an episode, as the others follow: so agents learn what it is worth
-# to go on as they please. Most episodes are of agents that all follow, and replay keeps recent ones
-# alone: a sum of what each agent is worth to the principal cannot tell two equally good ways of
-# sharing the work apart, unless it is of one of them.
+# to go on as they please. What an agent is worth to the principal is a mean over what the others do:
+# losses are squared, most episodes are of agents that all follow, and replay keeps recent ones, so
+# that it is of one of the ways to share the work and not of all of them.
 _CONFIG = dataclasses.replace(
     SEVERAL_AGENTS,
-    iterations=4_000,
+    iterations=6_000,
     batch_size=64,
     replay_capacity=4_000,
     hidden_sizes=(32, 32),
-    target_interval=50,
-    evaluation_interval=400,
+    loss="squared",
+    max_gradient_norm=None,
     exploration="per_episode",
+    target_interval=50,
+    evaluation_interval=600,
     hyper_params=dataclasses.replace(
         SEVERAL_AGENTS.hyper_params,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         epsilon=0.5,
         epsilon_final=0.2,
         follow_share=0.95,

@@ -39,7 +39,7 @@ class Dilemma(NamedTuple):
 DILEMMAS = MappingProxyType(
     {
         "prisoners_dilemma": Dilemma(3.0, 0.0, 5.0, 1.0, ("cooperate", "defect")),
-        "stag_hunt": Dilemma(4.0, 0.0, 3.0, 3.0, ("stag", "hare")),
+        "stag_hunt": Dilemma(2.0, 0.0, 1.0, 1.0, ("stag", "hare")),
         "chicken": Dilemma(3.0, 1.0, 4.0, 0.0, ("swerve", "straight")),
     }
 )
@@ -214,8 +214,12 @@ class MatrixGame(PrincipalAgentEnvironment[MatrixState, MatrixParams]):
                     axes.text(*place, payoff, color=f"C{agent}", size=16, ha="center", va="center")
 
 
+# At first everything is tried, as nobody learns what the stag is worth who hunts it alone. What an
+# agent is worth to the principal is a mean over what the others do, so that losses are squared.
 _CONFIG = dataclasses.replace(
     SEVERAL_AGENTS,
+    loss="squared",
+    max_gradient_norm=None,
     iterations=4_000,
     batch_size=64,
     replay_capacity=16_000,
