@@ -138,6 +138,7 @@ def train(part: Part) -> dict[str, Any]:
             "command": f"jaxparl {' '.join(command)}",
             "seconds": seconds,
             "timing": summary["timing"],
+            "iterations": REGISTRY[part.environment].presets[part.preset].config.iterations,
             "seeds": by_seed(summary["groups"][0]),
         }
         if validation.exists():

@@ -19,9 +19,9 @@ from flax import struct
 from gymnax.environments import spaces
 from jax.typing import ArrayLike
 
-from jaxparl.config import Config, HyperParams, check_count
+from jaxparl.config import check_count
 from jaxparl.environment import GameParams, PrincipalAgentEnvironment, Transitions
-from jaxparl.envs.registry import Preset
+from jaxparl.envs.registry.presets import SEVERAL_AGENTS, Preset
 
 SPARE, TAKE = range(2)
 MAX_AGENTS, MAX_STOCK = 10, 20
@@ -214,22 +214,19 @@ class Commons(PrincipalAgentEnvironment[CommonsState, CommonsParams]):
         axes.plot([0, columns], [rows / 2, rows / 2], color="0.4", linestyle=":")
 
 
-_CONFIG = Config(
+_CONFIG = dataclasses.replace(
+    SEVERAL_AGENTS,
     iterations=4_000,
     batch_size=64,
     replay_capacity=16_000,
     hidden_sizes=(32, 32),
-    critic="per_action",
-    loss="huber",
-    max_gradient_norm=10.0,
-    exploration="per_step",
     target_interval=50,
-    hyper_params=HyperParams(
-        principal_learning_rate_final=1e-4,
-        epsilon=0.4,
+    evaluation_interval=400,
+    hyper_params=dataclasses.replace(
+        SEVERAL_AGENTS.hyper_params,
+        learning_rate=1e-3,
         epsilon_final=0.1,
         follow_share=0.9,
-        alpha=0.1,
         nudge=0.05,
     ),
 )

@@ -20,9 +20,9 @@ from flax import struct
 from gymnax.environments import spaces
 from jax.typing import ArrayLike
 
-from jaxparl.config import Config, HyperParams, check_count
+from jaxparl.config import check_count
 from jaxparl.environment import GameParams, PrincipalAgentEnvironment, Transitions
-from jaxparl.envs.registry import Preset
+from jaxparl.envs.registry.presets import SEVERAL_AGENTS, Preset
 
 # The places, which are the actions that lead there.
 LEVER, START, DOOR = range(3)
@@ -197,21 +197,23 @@ class EscapeRoom(PrincipalAgentEnvironment[RoomState, RoomParams]):
 
 
 # Who explores does so throughout an episode, as the others follow: so agents learn what it is worth
-# to go on as they please. Most episodes are of agents that all follow, and replay keeps recent ones
-# alone: a sum of what each agent is worth to the principal cannot tell two equally good ways of
-# sharing the work apart, unless it is of one of them.
-_CONFIG = Config(
-    iterations=4_000,
+# to go on as they please. What an agent is worth to the principal is a mean over what the others do:
+# losses are squared, most episodes are of agents that all follow, and replay keeps recent ones, so
+# that it is of one of the ways to share the work and not of all of them.
+_CONFIG = dataclasses.replace(
+    SEVERAL_AGENTS,
+    iterations=6_000,
     batch_size=64,
     replay_capacity=4_000,
     hidden_sizes=(32, 32),
-    critic="per_action",
-    loss="huber",
-    max_gradient_norm=10.0,
+    loss="squared",
+    max_gradient_norm=None,
+    exploration="per_episode",
     target_interval=50,
-    principal_target_window=0.1,
-    hyper_params=HyperParams(
-        principal_learning_rate_final=1e-4,
+    evaluation_interval=600,
+    hyper_params=dataclasses.replace(
+        SEVERAL_AGENTS.hyper_params,
+        learning_rate=2e-3,
         epsilon=0.5,
         epsilon_final=0.2,
         follow_share=0.95,

@@ -18,9 +18,9 @@ from flax import struct
 from gymnax.environments import spaces
 from jax.typing import ArrayLike
 
-from jaxparl.config import Config, HyperParams, check_count
+from jaxparl.config import check_count
 from jaxparl.environment import GameParams, PrincipalAgentEnvironment, Transitions
-from jaxparl.envs.registry import Preset
+from jaxparl.envs.registry.presets import SEVERAL_AGENTS, Preset
 
 Payoffs = Literal["prisoners_dilemma", "stag_hunt", "chicken"]
 
@@ -39,7 +39,7 @@ class Dilemma(NamedTuple):
 DILEMMAS = MappingProxyType(
     {
         "prisoners_dilemma": Dilemma(3.0, 0.0, 5.0, 1.0, ("cooperate", "defect")),
-        "stag_hunt": Dilemma(4.0, 0.0, 3.0, 3.0, ("stag", "hare")),
+        "stag_hunt": Dilemma(2.0, 0.0, 1.0, 1.0, ("stag", "hare")),
         "chicken": Dilemma(3.0, 1.0, 4.0, 0.0, ("swerve", "straight")),
     }
 )
@@ -214,23 +214,24 @@ class MatrixGame(PrincipalAgentEnvironment[MatrixState, MatrixParams]):
                     axes.text(*place, payoff, color=f"C{agent}", size=16, ha="center", va="center")
 
 
-_CONFIG = Config(
-    iterations=2_000,
+# At first everything is tried, as nobody learns what the stag is worth who hunts it alone. What an
+# agent is worth to the principal is a mean over what the others do, so that losses are squared.
+_CONFIG = dataclasses.replace(
+    SEVERAL_AGENTS,
+    loss="squared",
+    max_gradient_norm=None,
+    iterations=4_000,
     batch_size=64,
     replay_capacity=16_000,
     hidden_sizes=(32, 32),
-    critic="per_action",
-    loss="huber",
-    max_gradient_norm=10.0,
-    exploration="per_step",
     target_interval=50,
-    evaluation_interval=200,
-    hyper_params=HyperParams(
-        principal_learning_rate_final=1e-4,
-        epsilon=0.4,
+    evaluation_interval=400,
+    hyper_params=dataclasses.replace(
+        SEVERAL_AGENTS.hyper_params,
+        learning_rate=1e-3,
+        epsilon=1.0,
         epsilon_final=0.1,
         follow_share=0.9,
-        alpha=0.1,
         nudge=0.1,
     ),
 )

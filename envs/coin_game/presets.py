@@ -26,6 +26,7 @@ _FAST = dataclasses.replace(SEVERAL_AGENTS, iterations=40_000, evaluation_interv
 
 
 _BOARD7, _BOARD3 = Settings(), Settings(grid_size=3, max_steps_in_episode=20)
+_THREE = dataclasses.replace(_BOARD3, num_agents=3, view="centred")
 
 
 def _fast(nudge: float, learning_rate: float = 5e-4, **changes: int) -> Config:
@@ -88,6 +89,13 @@ PRESETS = {
         "3x3, 8 environments: 3 seeds of 40,000 iterations",
         _centred(_BOARD3),
         _fast(nudge=0.05, evaluation_interval=2_000),
+        seeds="0:3",
+    ),
+    "three": Preset(
+        summary="3x3 with three agents: 3 seeds of 20,000 iterations",
+        settings=_THREE,
+        config=_fast(nudge=0.05, iterations=20_000),
+        games="0:1",
         seeds="0:3",
     ),
 }
