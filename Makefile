@@ -31,12 +31,15 @@ tree: $(READY)  ## train on the binary trees of the paper (ARGS: options of trai
 coin: $(READY)  ## train on the Coin Game of the paper, and validate (ARGS: likewise)
 	$(BIN)/python train.py coin_game $(ARGS)
 
+# Where a process is lost, pytest-xdist would start another one, and then wait for ever.
+PYTEST := -m pytest -n 2 --dist loadfile --max-worker-restart 0
+
 test: $(READY)  ## run the tests (ARGS='-m slow': the full-size checks)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
 
 # Warnings are no errors there: of what is old, much is deprecated by now.
 test-oldest: $(OLDEST)/.ready  ## run the tests with the oldest versions that setup.cfg allows
-	$(OLDEST)/bin/python -m pytest -n 2 --dist loadfile -W default $(ARGS)
+	$(OLDEST)/bin/python $(PYTEST) -W default $(ARGS)
 
 # pyright follows only packages that declare themselves typed (PEP 561). To see whether the
 # public types are complete, the three that do not, and that environments derive from or name in

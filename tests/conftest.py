@@ -58,6 +58,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_a_module_are_let_go() -> Iterator[None]:
+    """Keeps a process below the number of memory maps that Linux allows it, 65,530.
+
+    Every compiled program takes several. Beyond the limit XLA ends the process.
+    """
+    yield
+    jax.clear_caches()
+
+
 @functools.cache
 def _listeners() -> list[list[str]]:
     """Lists that get an item for every program. Not every version of JAX can stop listening."""
