@@ -1,4 +1,4 @@
-"""What `mkdocs.yml` cannot say: pages of files outside docs/, sources of the API, Colab's badges."""
+"""What `mkdocs.yml` cannot say: pages of files outside docs/, the API's sources, Colab's badges."""
 
 from __future__ import annotations
 
