@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ WITH_CODE = sorted(
 # `print(...)  # VALUE: what it is`, where a value is a number, an array or a tuple of them, or a
 # truth.
 TOLD = re.compile(r"^print\(.*\)  # (\[[-\d. ]+\]|\([-\d., ]+\)|-?[\d.]+|True|False):", re.M)
-PUBLIC = ("jaxparl", *(f"jaxparl.{name}" for name in ("contracts", "envs", "equilibrium")))
-PUBLIC += ("jaxparl.testing", "jaxparl.training")
+ROOMS = ("contracts", "envs", "equilibrium", "testing", "training", "wrappers")
+PUBLIC = ["jaxparl", *(f"jaxparl.{room}" for room in ROOMS if find_spec(f"jaxparl.{room}"))]
 # Where a measured table names its machine.
 MEASURED = {"results.md", "performance.md", "reproducibility.md", "xla.md"}
 MACHINES = re.compile(r"Intel|Xeon|EPYC|AMD")
