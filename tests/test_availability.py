@@ -40,9 +40,7 @@ def test_a_contract_is_that_of_the_game_without_the_other_actions(is_observed):
                 own = observed_action_contract(own_q, place, nudge)
             else:
                 found = minimal_contract(masked, rows, action, nudge)
-                own = minimal_contract(
-                    jnp.asarray(q[there]), jnp.asarray(probs[there]), place, nudge
-                )
+                own = minimal_contract(own_q, own_rows, place, nudge)
             assert found.implementable == own.implementable
             solved += int(found.expected_payment > 0)
             np.testing.assert_allclose(found.expected_payment, own.expected_payment, rtol=1e-4)

@@ -94,9 +94,8 @@ class GymnaxGame(WrappedGame[GymnaxParams]):
         """What was done, given what was meant: `[1, A, A]`."""
         if params.slip is None:
             return super().outcome_probs(state, params)
-        count = self.num_actions
-        kept = (1 - params.slip) * jnp.eye(count)
-        return (kept + params.slip * jnp.full((count, count), 1 / count))[None]
+        count, slip = self.num_actions, jnp.asarray(params.slip)
+        return ((1 - slip) * jnp.eye(count) + slip / count)[None]
 
     def resolve(
         self,
@@ -112,7 +111,7 @@ class GymnaxGame(WrappedGame[GymnaxParams]):
         )
         return Resolution(
             state=WrappedState(in_form(after, self._form), state.time + 1),
-            agent_reward=-params.cost * (action != self.idle).astype(float),
+            agent_reward=-jnp.asarray(params.cost) * (action != self.idle).astype(float),
             principal_reward=jnp.asarray(reward, float)[None],
             terminated=jnp.asarray(terminated, bool),
         )
@@ -200,12 +199,13 @@ def from_gymnax(
 
     Examples:
       >>> import jax
-      >>> env = from_gymnax("Catch-bsuite", idle=1, cost=0.05)
+      >>> env = from_gymnax("Catch-bsuite", idle=1, cost=0.25)
       >>> _, state = env.reset(jax.random.key(0))
       >>> for _ in range(9):
-      ...     _, state, reward, terminated, _, info = env.step(jax.random.key(1), state, [2])
-      >>> reward.round(2).tolist(), info["principal_reward"].tolist(), bool(terminated)
-      ([-0.05000000074505806], [-1.0], True)
+      ...     move = jax.numpy.array([2])
+      ...     _, state, reward, terminated, _, info = env.step(jax.random.key(1), state, move)
+      >>> reward.tolist(), info["principal_reward"].tolist(), bool(terminated)
+      ([-0.25], [-1.0], True)
     """
     return GymnaxGame(
         env,

@@ -41,10 +41,11 @@ class JaxmarlGame(WrappedGame[GameParams]):
     ):
         if isinstance(env, str):
             env = _make(env)
-        if max_steps_in_episode is None:
-            max_steps_in_episode = getattr(env, "max_steps", None) or NO_TIME_LIMIT
-        check_time_limit(max_steps_in_episode)
-        params = GameParams(max_steps_in_episode=max_steps_in_episode, discount=discount)
+        limit = max_steps_in_episode
+        if limit is None:
+            limit = getattr(env, "max_steps", NO_TIME_LIMIT)
+        check_time_limit(limit)
+        params = GameParams(max_steps_in_episode=limit, discount=discount)
         self.agents = list(env.agents)
         self.num_agents = len(self.agents)
         counts = [_num_actions(env.name, agent, env.action_space(agent)) for agent in self.agents]
