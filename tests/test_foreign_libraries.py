@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from foreign_games import Unequal
 from gymnax.environments.bsuite.catch import Catch
 
 import jaxparl
@@ -22,6 +23,8 @@ from jaxparl.evaluation.rollouts import all_follow, play_back
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import target_weights
+from jaxparl.testing.case import Case
+from jaxparl.testing.promises import PROMISES
 from jaxparl.wrappers import from_gymnax, from_jaxmarl
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -38,6 +41,10 @@ JAXMARL = {
     "MPE_simple_tag_v3": 25,
     "MPE_simple_speaker_listener_v4": 25,
     "coin_game": 110,
+}
+CASES = {
+    "gymnax": Case(from_gymnax(Catch(rows=5), slip=0.2)),
+    "JaxMARL": Case(from_jaxmarl(Unequal())),
 }
 
 
@@ -158,3 +165,9 @@ def test_a_cost_can_be_swept(tmp_path, monkeypatch):
     groups = json.loads((tmp_path / "run" / "summary.json").read_text())["groups"]
     cheap, dear = (group["metrics"]["principal_utility"]["mean"] for group in groups)
     assert cheap > dear
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+@pytest.mark.parametrize("kind", ["gymnax", "JaxMARL"])
+def test_they_keep_the_promises_of_every_game(kind, promise):
+    promise(CASES[kind])

@@ -205,7 +205,7 @@ def from_gymnax(
       ...     move = jax.numpy.array([2])
       ...     _, state, reward, terminated, _, info = env.step(jax.random.key(1), state, move)
       >>> reward.tolist(), info["principal_reward"].tolist(), bool(terminated)
-      ([-0.25], [-1.0], True)
+      ([-0.25], [1.0], True)
     """
     return GymnaxGame(
         env,

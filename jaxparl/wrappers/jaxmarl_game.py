@@ -177,8 +177,9 @@ def from_jaxmarl(
     to. JaxMARL is an extra: `pip install 'jaxparl[jaxmarl]'`.
 
     Args:
-      env: an environment of JaxMARL, or a name that `jaxmarl.make` knows. Its actions must be
-        `Discrete`, and its observations functions of its state.
+      env: an environment of JaxMARL, or a name that `jaxmarl.make` knows, such as
+        `MPE_simple_spread_v3`. Its actions must be `Discrete`, and its observations functions of
+        its state.
       discount: gamma, a param.
       max_steps_in_episode: the time limit; by default the `max_steps` of the game. Values are
         bootstrapped through it. JaxMARL says that an episode is done, and not whether by its rules
@@ -187,9 +188,6 @@ def from_jaxmarl(
     Raises:
       ValueError: the game has other actions or observations than that.
       ModuleNotFoundError: it was named, and JaxMARL is not installed.
-
-    Examples:
-      >>> from_jaxmarl("MPE_simple_spread_v3", discount=0.95)  # doctest: +SKIP
     """
     return JaxmarlGame(env, discount=discount, max_steps_in_episode=max_steps_in_episode)
 

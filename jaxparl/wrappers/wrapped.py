@@ -126,9 +126,13 @@ def _wider(one: jax.ShapeDtypeStruct, other: jax.ShapeDtypeStruct) -> jax.ShapeD
 
 def in_form(state: PyTree, form: PyTree) -> PyTree:
     """The same state, with the types of a form."""
-    return jax.tree.map(
-        lambda leaf, kept: jnp.asarray(leaf).astype(kept.dtype, copy=False), state, form
-    )
+    return jax.tree.map(_in_form, state, form)
+
+
+def _in_form(leaf: Any, kept: jax.ShapeDtypeStruct) -> jax.Array:
+    if jnp.issubdtype(kept.dtype, jax.dtypes.prng_key):
+        return jnp.asarray(leaf)
+    return jnp.asarray(leaf, kept.dtype)
 
 
 def float_box(low: Any, high: Any, shape: tuple[int, ...]) -> spaces.Box:
