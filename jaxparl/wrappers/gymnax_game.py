@@ -49,6 +49,9 @@ class GymnaxGame(WrappedGame[GymnaxParams]):
     """A game of gymnax; see `from_gymnax`, which takes the same arguments."""
 
     num_agents = 1
+    num_outcomes: int
+    observed_actions: bool
+    idle: int
 
     def __init__(
         self,

@@ -30,7 +30,9 @@ class JaxmarlGame(WrappedGame[GameParams]):
       agents: what the game calls its agents, in their order.
     """
 
+    num_agents: int
     observed_actions = True
+    agents: list[Any]
 
     def __init__(
         self,
