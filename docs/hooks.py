@@ -22,13 +22,30 @@ _SOURCES = tempfile.TemporaryDirectory()
 # Before mkdocstrings reads its settings.
 @event_priority(100)
 def on_config(config: MkDocsConfig) -> None:
-    """Copies the package as it is installed, with envs/ in it, for mkdocstrings to read."""
+    """Lists pages, and copies the package as it is installed, with envs/ in it, for its API."""
     installed = Path(_SOURCES.name) / "jaxparl"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "jaxparl", installed, ignore=ignored)
     shutil.copytree(ROOT / "envs", installed / "envs", ignore=ignored)
+    config.nav = _expanded(config.nav, Path(config.docs_dir))
     handlers: dict[str, Any] = config.plugins["mkdocstrings"].config.handlers
     handlers["python"]["paths"] = [_SOURCES.name]
+
+
+def _expanded(nav: Any, docs: Path) -> Any:
+    """The navigation with `folder/*.md` replaced by the pages of that folder, but its index."""
+    if isinstance(nav, dict):
+        return {title: _expanded(entry, docs) for title, entry in nav.items()}
+    if not isinstance(nav, list):
+        return nav
+    expanded = []
+    for entry in nav:
+        if isinstance(entry, str) and "*" in entry:
+            pages = sorted(page for page in docs.glob(entry) if page.name != "index.md")
+            expanded += [page.relative_to(docs).as_posix() for page in pages]
+        else:
+            expanded.append(_expanded(entry, docs))
+    return expanded
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxparl.envs import REGISTRY
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -17,11 +19,12 @@ NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.ipynb"))
 MOST_WORDS = 1_500
 # Reference, which is looked up and not read through.
 LONG = {"results.md", "xla.md"}
-# The page that says how to write a game has a test of its own.
+# The pages about games of one's own have tests of their own.
+TESTED_ELSEWHERE = {"extending.md", "wrapped_games.md", "sweeps.md"}
 WITH_CODE = sorted(
     page
     for page in [*DOCS.glob("*.md"), *(DOCS / "concepts").glob("*.md")]
-    if "```python\n" in page.read_text() and page.name not in ("extending.md", "sweeps.md")
+    if "```python\n" in page.read_text() and page.name not in TESTED_ELSEWHERE
 )
 # `print(...)  # VALUE: what it is`, where a value is a number, an array or a tuple of them, or a
 # truth.
@@ -103,3 +106,8 @@ def test_every_public_name_has_a_place_in_the_api():
 
 def _exports(module: str) -> set[str]:
     return set(importlib.import_module(module).__all__) - {"__version__"}
+
+
+def test_every_game_is_listed():
+    listed = (DOCS / "games.md").read_text()
+    assert not [name for name in REGISTRY if f"`{name}`" not in listed]
