@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +31,8 @@ from jaxparl.envs.registry.presets import SEVERAL_AGENTS, Preset
 RIGHT, LEFT, DOWN, UP, CLEAN = range(5)
 # Row and column of what each action moves by.
 _STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0), (0, 0))
+# The shares of the river and of the orchard where something is when an episode begins.
+_WASTE_AT_FIRST, _APPLES_AT_FIRST = 0.5, 0.2
 MIN_SIDE, MAX_SIDE, MAX_AGENTS = 3, 15, 7
 
 
@@ -167,15 +170,18 @@ class Cleanup(PrincipalAgentEnvironment[CleanupState, CleanupParams]):
         return self.settings.height, self.settings.width
 
     def initial_state(self, key: jax.Array, params: CleanupParams) -> CleanupState:
-        """Agents on different cells, waste in half of the river and no apples, all at random."""
+        """Agents on different cells, waste in half of the river, and some apples, all at random."""
         del params
-        key_agents, key_waste = jax.random.split(key)
+        key_agents, key_board = jax.random.split(key)
         lots = jax.random.permutation(key_agents, self.settings.height * self.settings.width)
         cells = jnp.stack(jnp.divmod(lots[: self.num_agents], self.settings.width), axis=-1)
+        agents = cells.astype(jnp.int8)
+        drawn = jax.random.uniform(key_board, self._board)
+        taken = jnp.any(self._within(agents, 0), axis=0)
         return CleanupState(
-            agents=cells.astype(jnp.int8),
-            waste=self.river & jax.random.bernoulli(key_waste, 0.5, self._board),
-            apples=jnp.zeros(self._board, bool),
+            agents=agents,
+            waste=self.river & (drawn < _WASTE_AT_FIRST),
+            apples=self.orchard & (drawn < _APPLES_AT_FIRST) & ~taken,
             time=jnp.int32(0),
         )
 
@@ -199,7 +205,7 @@ class Cleanup(PrincipalAgentEnvironment[CleanupState, CleanupParams]):
         drawn = jax.random.uniform(key_board, self._board)
         waste = (state.waste & ~cleans) | (self.river & (drawn < params.pollution))
         polluted = jnp.sum(waste) / jnp.sum(self.river)
-        growth = params.growth_clean + polluted * (params.growth_polluted - params.growth_clean)
+        growth = polluted * params.growth_polluted + (1 - polluted) * params.growth_clean
         taken = jnp.any(stands, axis=0)
         apples = (state.apples | (self.orchard & (drawn < growth))) & ~taken
         reward = eats.astype(float)
@@ -231,6 +237,10 @@ class Cleanup(PrincipalAgentEnvironment[CleanupState, CleanupParams]):
         right = jnp.abs(columns - agents[:, 1:]) <= distance  # [N, W]
         return down[:, :, None] & right[:, None, :]
 
+    def make_network(self, hidden_sizes: tuple[int, ...], num_outputs: int) -> nn.Module:
+        """A perceptron: on boards of this size it learns as much as a convolution, in less time."""
+        return _Perceptron(hidden_sizes, num_outputs)
+
     def get_obs(self, state: CleanupState, params: Any = None, key: Any = None) -> jax.Array:
         """`[N, H, W, 4]` float32, the board in four planes: oneself, others, waste, apples."""
         del params, key
@@ -256,8 +266,11 @@ class Cleanup(PrincipalAgentEnvironment[CleanupState, CleanupParams]):
         ground = np.where(self.river, 0, np.where(self.orchard, 1, 2))
         colours = np.array([[0.68, 0.85, 0.95], [0.80, 0.92, 0.75], [0.96, 0.95, 0.90]])
         axes.imshow(colours[ground], extent=(0, width, height, 0))
+        axes.hlines(range(height), 0, width, color="white", linewidth=1)
+        axes.vlines(range(width), 0, height, color="white", linewidth=1)
         around = np.linspace(0, 2 * np.pi, 60)
-        for what, colour, radius in ((state.waste, "#8C6D4F", 0.4), (state.apples, "#C1121F", 0.18)):
+        things = (state.waste, "#8C6D4F", 0.4), (state.apples, "#C1121F", 0.18)
+        for what, colour, radius in things:
             for row, column in np.argwhere(np.asarray(what)):
                 x, y = column + 0.5 + radius * np.cos(around), row + 0.5 + radius * np.sin(around)
                 axes.fill(x, y, color=colour)
@@ -265,6 +278,22 @@ class Cleanup(PrincipalAgentEnvironment[CleanupState, CleanupParams]):
             x, y = column + 0.5, row + 0.5
             axes.fill(x + 0.34 * np.cos(around), y + 0.34 * np.sin(around), color=f"C{agent}")
             axes.text(x, y, str(agent), color="white", ha="center", va="center", weight="bold")
+
+
+class _Perceptron(nn.Module):
+    """Hidden layers on all numbers of a board `[..., H, W, C]`; bits `[..., F]` enter the first."""
+
+    hidden_sizes: tuple[int, ...]
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, bits: jax.Array | None = None) -> jax.Array:
+        x = observation.reshape(*observation.shape[:-3], -1)
+        if bits is not None:
+            x = jnp.concatenate([x, bits], axis=-1)
+        for size in self.hidden_sizes:
+            x = nn.relu(nn.Dense(size, kernel_init=nn.initializers.he_normal())(x))
+        return nn.Dense(self.num_outputs, kernel_init=nn.initializers.normal(0.01))(x)
 
 
 def _same(cells: jax.Array, others: jax.Array) -> jax.Array:
