@@ -1,15 +1,4 @@
-"""Cleanup: an orchard that bears fruit only while somebody cleans the river.
-
-Agents walk on a board with walls. On the left there is a river, on the right an orchard. The river
-is polluted all the time, and the more of it is polluted the fewer apples grow. Whoever steps on an
-apple eats it. Whoever cleans the river is far away from the orchard, and the others eat what it
-makes grow: a public good, as in the game of that name (Hughes et al. 2018, arXiv 1803.08884; Leibo
-et al. 2021, arXiv 2107.06857). The rules are ours and simpler: agents move in four directions, see
-the whole board, and cannot hinder each other but by standing in the way. Actions are observed.
-
-What one agent does never depends on its number. Where several would do the same thing, and only
-one can, a fair draw decides.
-"""
+"""The rules of Cleanup, and what agents see."""
 
 from __future__ import annotations
 
@@ -19,14 +8,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from gymnax.environments import spaces
 from jax.typing import ArrayLike
 
 from jaxparl.config import check_count
 from jaxparl.environment import GameParams, PrincipalAgentEnvironment, Resolution
-from jaxparl.envs.registry.presets import SEVERAL_AGENTS, Preset
+from jaxparl.envs.cleanup import picture
 
 RIGHT, LEFT, DOWN, UP, CLEAN = range(5)
 # Row and column of what each action moves by.
@@ -111,7 +99,7 @@ class CleanupParams(GameParams):
     pollution: ArrayLike = 0.3
     growth_clean: ArrayLike = 0.1
     growth_polluted: ArrayLike = 0.01
-    discount: ArrayLike = 0.95
+    discount: ArrayLike = 0.9
 
 
 class Cleanup(PrincipalAgentEnvironment[CleanupState, CleanupParams]):
@@ -261,23 +249,7 @@ class Cleanup(PrincipalAgentEnvironment[CleanupState, CleanupParams]):
 
     def draw(self, axes: Any, state: CleanupState) -> None:
         """The board: agents are discs with their number, waste is brown, apples are red."""
-        height, width = self._board
-        axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal", xticks=[], yticks=[])
-        ground = np.where(self.river, 0, np.where(self.orchard, 1, 2))
-        colours = np.array([[0.68, 0.85, 0.95], [0.80, 0.92, 0.75], [0.96, 0.95, 0.90]])
-        axes.imshow(colours[ground], extent=(0, width, height, 0))
-        axes.hlines(range(height), 0, width, color="white", linewidth=1)
-        axes.vlines(range(width), 0, height, color="white", linewidth=1)
-        around = np.linspace(0, 2 * np.pi, 60)
-        things = (state.waste, "#8C6D4F", 0.4), (state.apples, "#C1121F", 0.18)
-        for what, colour, radius in things:
-            for row, column in np.argwhere(np.asarray(what)):
-                x, y = column + 0.5 + radius * np.cos(around), row + 0.5 + radius * np.sin(around)
-                axes.fill(x, y, color=colour)
-        for agent, (row, column) in enumerate(np.asarray(state.agents)):
-            x, y = column + 0.5, row + 0.5
-            axes.fill(x + 0.34 * np.cos(around), y + 0.34 * np.sin(around), color=f"C{agent}")
-            axes.text(x, y, str(agent), color="white", ha="center", va="center", weight="bold")
+        picture.draw(axes, state, river=self.river, orchard=self.orchard)
 
 
 class _Perceptron(nn.Module):
@@ -300,17 +272,3 @@ def _same(cells: jax.Array, others: jax.Array) -> jax.Array:
     """`[N, N]` bool, whether two agents' cells `[N, 2]` are the same; False for oneself."""
     is_same = (cells[:, None] == others[None]).all(axis=-1)
     return is_same & ~jnp.eye(len(cells), dtype=bool)
-
-
-_CONFIG = dataclasses.replace(SEVERAL_AGENTS, iterations=8_000)
-
-#: By name.
-PRESETS = {
-    "quick": Preset(
-        summary="2 agents, 1 seed, to look around",
-        settings=Settings(),
-        config=_CONFIG,
-        games="0:1",
-        seeds="0:1",
-    ),
-}
