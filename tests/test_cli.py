@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from command_line import EVALUATIONS, SMALL_TREE, diverge, fails, finished, trai
 from jaxparl import cli
 from jaxparl.config import Config
 from jaxparl.envs import REGISTRY
+from jaxparl.evaluation.episodes import NUM_EPISODES
 from jaxparl.experiment import stage
 from jaxparl.experiment.checkpoint import load_weights
 from jaxparl.training.runs import RunId
@@ -238,8 +240,11 @@ def test_episodes_that_never_end_are_named_and_are_no_divergence(tmp_path, capsy
         for progress in run(*arguments):
             utility = np.array(progress.metrics.principal_utility)
             utility[1] = np.nan
-            metrics = dataclasses.replace(progress.metrics, principal_utility=utility)
-            yield progress._replace(metrics=metrics)
+            found = vars(progress.metrics) | {
+                "principal_utility": utility,
+                "episodes": np.where(np.isnan(utility), NUM_EPISODES - 1, NUM_EPISODES),
+            }
+            yield progress._replace(metrics=SimpleNamespace(**found))
 
     monkeypatch.setattr(stage.sweep, "run", unfinished)
     assert train(tmp_path / "run", *SMALL_TREE) == 0

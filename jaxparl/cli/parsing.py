@@ -30,11 +30,10 @@ Trains a principal and its agents in lockstep on a game, beside its exact
  equilibrium. Curves, a summary and a figure go to a folder under runs/.
 
 Examples, where `python train.py` is the same as `jaxparl train`:
-  jaxparl train game_tree                    a first look at the paper's trees
-  jaxparl train game_tree --preset figure3   as in Figure 3
-  jaxparl train --help                       all games
-  jaxparl train game_tree --help             presets and options of a game
-  jaxparl train ./my_game.py:MyGame          a game of your own
+  jaxparl train game_tree             a first look at the paper's trees
+  jaxparl train --help                all games
+  jaxparl train game_tree --help      presets, such as figure3, and options
+  jaxparl train ./my_game.py:MyGame   a game of your own
 """
 
 
