@@ -11,11 +11,11 @@ from jaxparl.envs.registry.presets import SEVERAL_AGENTS, Preset
 # cleans could leave, and the other one would be asked to clean in its place.
 _CONFIG = dataclasses.replace(
     SEVERAL_AGENTS,
-    iterations=16_000,
+    iterations=12_000,
     batch_size=64,
     replay_capacity=48_000,
     target_interval=50,
-    evaluation_interval=4_000,
+    evaluation_interval=3_000,
     hyper_params=dataclasses.replace(
         SEVERAL_AGENTS.hyper_params,
         learning_rate=1e-3,
