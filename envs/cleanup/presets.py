@@ -7,8 +7,7 @@ import dataclasses
 from jaxparl.envs.cleanup.rules import Settings
 from jaxparl.envs.registry.presets import SEVERAL_AGENTS, Preset
 
-# Chosen with seeds 100 and 101. With a discount of 0.95 the least payments are twice as large: who
-# cleans could leave, and the other one would be asked to clean in its place.
+# Chosen with seeds 100 and 101, which no table shows.
 _CONFIG = dataclasses.replace(
     SEVERAL_AGENTS,
     iterations=12_000,

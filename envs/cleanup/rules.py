@@ -226,7 +226,7 @@ class Cleanup(PrincipalAgentEnvironment[CleanupState, CleanupParams]):
         return down[:, :, None] & right[:, None, :]
 
     def make_network(self, hidden_sizes: tuple[int, ...], num_outputs: int) -> nn.Module:
-        """A perceptron: on boards of this size it learns as much as a convolution, in less time."""
+        """A perceptron on the whole board, which takes far less time than a convolution."""
         return _Perceptron(hidden_sizes, num_outputs)
 
     def get_obs(self, state: CleanupState, params: Any = None, key: Any = None) -> jax.Array:
