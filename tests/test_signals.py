@@ -11,8 +11,24 @@ from jaxparl.experiment import signals
 from jaxparl.experiment.signals import CheckpointSchedule, Interruption
 
 
+@pytest.fixture
+def default():
+    """Lets a signal do what it usually does, even where these tests are run by nohup."""
+    before = {}
+
+    def reset(number: int) -> None:
+        before[number] = signal.signal(
+            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        )
+
+    yield reset
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
-def test_the_first_signal_is_caught_and_the_second_one_is_not(number):
+def test_the_first_signal_is_caught_and_the_second_one_is_not(number, default):
+    default(number)
     before = signal.getsignal(number)
     with Interruption() as interruption:
         assert interruption.signal is None
