@@ -179,6 +179,7 @@ def _run(
         keep=keep,
         checkpoint_seconds=experiment.job.options.checkpoint_seconds,
         is_part=experiment.is_part,
+        tracker=experiment.job.options.log,
     )
 
 

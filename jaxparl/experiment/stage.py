@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -18,6 +19,8 @@ from jaxparl.experiment.processes import any_process
 from jaxparl.experiment.results import StageResult, diverged, losses, stage_timing
 from jaxparl.experiment.run_folder import RunFolder
 from jaxparl.experiment.signals import CheckpointSchedule, Interruption
+from jaxparl.experiment.tracking import Tracking
+from jaxparl.run_options import TrackerName
 from jaxparl.training import sweep
 from jaxparl.training.devices import key_data, to_devices
 from jaxparl.training.runs import AnyRun, describe
@@ -91,6 +94,7 @@ def run_stage(
     keep: Callable[[Run, np.ndarray], _Kept],
     checkpoint_seconds: float | None = None,
     is_part: bool = False,
+    tracker: TrackerName | None = None,
 ) -> tuple[StageResult, _Kept]:
     """Runs a stage to its end, from the newest checkpoint in the folder if it has one.
 
@@ -104,6 +108,7 @@ def run_stage(
       checkpoint_seconds: see `CheckpointSchedule`.
       is_part: whether there are other runs elsewhere, with which these are joined even if all of
         them diverge.
+      tracker: the name of one that gets every evaluation; none by default.
 
     Returns:
       What the stage has found, and what was kept.
@@ -122,10 +127,14 @@ def run_stage(
     schedule = CheckpointSchedule(checkpoint_seconds)
     line = console.ProgressLine(config, compiled.runs, stage.activity)
     seconds = past.seconds
-    with Interruption() as interruption, line:
+    tracking = Tracking(tracker, folder.path, stage.activity, compiled.runs)
+    tracking.start(past.evaluations * config.evaluation_interval)
+    with contextlib.closing(tracking), Interruption() as interruption, line:
         for progress in sweep.run(config, compiled, runs, past.evaluations, past.seconds):
             runs, seconds = progress.runs, progress.seconds
-            line.update(progress, record.add(progress))
+            metrics = record.add(progress)
+            line.update(progress, metrics)
+            tracking.log(progress.evaluations * config.evaluation_interval, metrics)
             if not is_part:
                 record.check_not_all_diverged()
             stop = any_process(interruption.signal or 0)
