@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import struct
 import subprocess
@@ -129,12 +130,11 @@ def wandb_records(content):
 
 
 def read_wandb(folder, run):
-    from wandb.proto import wandb_internal_pb2
-
+    protobuf = importlib.import_module("wandb.proto.wandb_internal_pb2")
     (file,) = folder.glob(f"wandb/offline-run-*/run-{run.id}.wandb")
     found = {name: [] for name in METRICS}
     for data in wandb_records(file.read_bytes()):
-        record = wandb_internal_pb2.Record.FromString(data)
+        record = protobuf.Record.FromString(data)
         items = {item.key or item.nested_key[0]: item.value_json for item in record.history.item}
         for name in METRICS:
             if name in items:
@@ -143,16 +143,15 @@ def read_wandb(folder, run):
 
 
 def read_trackio(folder, run):
-    from trackio.sqlite_storage import SQLiteStorage
-
-    logs = SQLiteStorage.get_logs("jaxparl", f"{run.group}, {run.name} ({run.id})")
+    storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
+    logs = storage.get_logs("jaxparl", f"{run.group}, {run.name} ({run.id})")
     return {name: [(log["step"], log[name]) for log in logs if name in log] for name in METRICS}
 
 
 def read_mlflow(folder, run):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    client = importlib.import_module("mlflow").MlflowClient(
+        tracking_uri=f"sqlite:///{folder}/mlflow.db"
+    )
     experiment = client.get_experiment_by_name("jaxparl").experiment_id
     (found,) = client.search_runs([experiment], f"tags.jaxparl_id = '{run.id}'")
     return {

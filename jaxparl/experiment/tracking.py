@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,32 +33,29 @@ class Tracking:
     def __init__(
         self, name: TrackerName | None, folder: Path, activity: str, runs: Sequence[AnyRun]
     ):
-        self._name, self._folder, self._activity, self._runs = name, folder, activity, runs
+        self._name: TrackerName | None = name
+        self._folder, self._activity, self._runs = folder, activity, runs
         self._tracker: Tracker | None = None
 
     def start(self, iteration: int) -> None:
         """Begins at an iteration, that of the checkpoint from which the stage goes on."""
-        if self._name is None or not is_first():
-            return
-        name = self._name
-
-        def begin() -> None:
-            self._tracker = make_tracker(name, self._folder)
-            self._tracker.start(self._tracked(), iteration)
-
-        self._attempt(begin)
+        if self._name is not None and is_first():
+            self._attempt(partial(self._begin, self._name, iteration))
 
     def log(self, iteration: int, metrics: Mapping[str, np.ndarray]) -> None:
         """Sends one evaluation, `[R]` each."""
         if self._tracker is not None:
-            tracker = self._tracker
-            self._attempt(lambda: tracker.log(iteration, metrics))
+            self._attempt(partial(self._tracker.log, iteration, metrics))
 
     def close(self) -> None:
         """Lets the tracker write what it has; after that nothing is sent."""
         if self._tracker is not None:
             self._attempt(self._tracker.finish)
         self._tracker = None
+
+    def _begin(self, name: TrackerName, iteration: int) -> None:
+        self._tracker = make_tracker(name, self._folder)
+        self._tracker.start(self._tracked(), iteration)
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
+from mlflow import MlflowClient  # pyright: ignore[reportMissingImports]
+from mlflow.entities import Metric, Param  # pyright: ignore[reportMissingImports]
 
 from jaxparl.trackers.tracker import TrackedRun, finite
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorboardX
+import tensorboardX  # pyright: ignore[reportMissingImports]
 
 from jaxparl.trackers.tracker import TrackedRun, finite
 
@@ -17,7 +18,7 @@ class TensorBoardTracker:
 
     def __init__(self, folder: Path):
         self._folder = folder / "tensorboard"
-        self._writers: list[tensorboardX.SummaryWriter] = []
+        self._writers: list[Any] = []
 
     def start(self, runs: Sequence[TrackedRun], iteration: int = 0) -> None:
         """See `Tracker`. What had been logged after that iteration is hidden."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trackio
+import trackio  # pyright: ignore[reportMissingImports]
 
 from jaxparl.trackers.tracker import TrackedRun, finite
 

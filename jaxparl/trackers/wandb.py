@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import wandb
+import wandb  # pyright: ignore[reportMissingImports]
 
 from jaxparl.trackers.tracker import TrackedRun, finite
 
