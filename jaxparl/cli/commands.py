@@ -1,4 +1,4 @@
-"""The commands `jaxparl train`, `plan`, `check` and `merge`, and how a process ends."""
+"""The commands `jaxparl train`, `plan`, `check`, `merge` and `show`, and how a process ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from jaxparl.cli import parsing
+from jaxparl.cli.folder_commands import parse_parts, parse_shown
 from jaxparl.cli.games import environment_of
 from jaxparl.evaluation.checks import check_env, describe
 from jaxparl.experiment import console
@@ -16,6 +17,7 @@ from jaxparl.experiment.job import announce_part, check_lanes, check_validation,
 from jaxparl.experiment.merge import merge
 from jaxparl.experiment.options import all_runs, own_part, own_runs
 from jaxparl.experiment.run import run
+from jaxparl.experiment.show import show
 from jaxparl.experiment.stage import StoppedError
 from jaxparl.experiment.streams import unbreakable
 from jaxparl.training.plan import plan
@@ -43,6 +45,8 @@ def _run_command(arguments: Sequence[str]) -> None:
     command, rest = parsing.first_pass(arguments)
     if isinstance(command, parsing.Merge):
         _merge(rest)
+    elif isinstance(command, parsing.Show):
+        _show(rest)
     elif isinstance(command, parsing.Plan):
         _plan(arguments[1:])
     elif isinstance(command, parsing.Check):
@@ -104,9 +108,15 @@ def _check(arguments: Sequence[str]) -> None:
 
 
 def _merge(arguments: Sequence[str]) -> None:
-    parts = parsing.parse_parts(arguments)
+    parts = parse_parts(arguments)
     with _bad_input():
         console.merged(merge(parts.folder, parts.out))
+
+
+def _show(arguments: Sequence[str]) -> None:
+    with _bad_input():
+        shown = parse_shown(arguments)
+        show(shown.folders, shown.out, shown.html)
 
 
 @contextlib.contextmanager
