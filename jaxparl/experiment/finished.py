@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,11 +102,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
       ['a/run', 'b/run']
     """
     parts = [path.resolve().parts for path in paths]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(each[-length:]) for each in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
+    ends = (["/".join(each[-length:]) for each in parts] for length in itertools.count(1))
+    return next(names for names in ends if len(set(names)) == len(names))
 
 
 def last_evaluations(found: Sequence[Finished]) -> tuple[list[Group], StageResult]:
