@@ -40,6 +40,23 @@ class Shown:
     html: Path | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """Which runs to write, and as what.
+
+    Attributes:
+      folders: of finished runs.
+      csv: a file with a row for every run and evaluation.
+      marl_eval: a file of JSON for id-marl-eval.
+    """
+
+    folders: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER [FOLDER ...]")
+    ]
+    csv: Path | None = None
+    marl_eval: Path | None = None
+
+
 def parse_parts(arguments: Sequence[str]) -> Parts:
     """Reads `FOLDER [--out FOLDER]` of the command that merges.
 
@@ -58,7 +75,7 @@ def parse_shown(arguments: Sequence[str]) -> Shown:
     """Reads `FOLDER [FOLDER ...] [--out FOLDER] [--html FILE]` of the command that shows.
 
     Raises:
-      ValueError: there is no folder.
+      ValueError: there is no folder, or one is given twice.
       SystemExit: with code 2 for what cannot be read, with code 0 after help.
     """
     shown = tyro.cli(
@@ -67,6 +84,30 @@ def parse_shown(arguments: Sequence[str]) -> Shown:
         description="Prints and draws finished runs again, without training.",
         args=arguments,
     )
-    if not shown.folders:
-        raise ValueError("name the folder of a run, or of several")
+    _check_folders(shown.folders)
     return shown
+
+
+def parse_exported(arguments: Sequence[str]) -> Exported:
+    """Reads `FOLDER [FOLDER ...] [--csv FILE] [--marl-eval FILE]` of the command that exports.
+
+    Raises:
+      ValueError: there is no folder, or one is given twice.
+      SystemExit: with code 2 for what cannot be read, with code 0 after help.
+    """
+    exported = tyro.cli(
+        Exported,
+        prog="jaxparl export",
+        description="Writes finished runs as other tools read them: validation where every folder "
+        "has one, and training otherwise.",
+        args=arguments,
+    )
+    _check_folders(exported.folders)
+    return exported
+
+
+def _check_folders(folders: Sequence[Path]) -> None:
+    if not folders:
+        raise ValueError("name the folder of a run, or of several")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise ValueError("a folder is given twice")

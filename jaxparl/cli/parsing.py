@@ -77,6 +77,11 @@ class Show:
 
 
 @dataclasses.dataclass(frozen=True)
+class Export:
+    """The same on one that exports."""
+
+
+@dataclasses.dataclass(frozen=True)
 class _Help:
     """There is no command."""
 
@@ -88,6 +93,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "check": (Check, "say what is wrong with a game, and what was checked"),
     "merge": (Merge, "join the parts of a sweep that was trained with --shard"),
     "show": (Show, "print and draw finished runs again, one or several together"),
+    "export": (Export, "write finished runs as other tools read them"),
     "help": (_Help, "print this help"),
 }
 

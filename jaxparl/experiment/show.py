@@ -23,12 +23,9 @@ def show(folders: Sequence[Path], out: Path | None = None, html: Path | None = N
 
     Raises:
       FileNotFoundError: a folder holds no run.
-      ValueError: a run is not finished, damaged, or of another version of jaxparl; or a folder is
-        given twice.
+      ValueError: a run is not finished, damaged, or of another version of jaxparl.
       OSError: what is drawn cannot be written.
     """
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise ValueError("a folder is given twice")
     stages = _read(folders)
     sections = []
     for stage, found in stages:
