@@ -29,7 +29,7 @@ WITH_CODE = sorted(
 # `print(...)  # VALUE: what it is`, where a value is a number, an array or a tuple of them, or a
 # truth.
 TOLD = re.compile(r"^print\(.*\)  # (\[[-\d. ]+\]|\([-\d., ]+\)|-?[\d.]+|True|False):", re.M)
-ROOMS = ("contracts", "envs", "equilibrium", "testing", "training", "wrappers")
+ROOMS = ("contracts", "envs", "equilibrium", "testing", "trackers", "training", "wrappers")
 PUBLIC = ["jaxparl", *(f"jaxparl.{room}" for room in ROOMS if find_spec(f"jaxparl.{room}"))]
 # Where a measured table names its machine.
 MEASURED = {"results.md", "performance.md", "reproducibility.md", "xla.md"}
