@@ -93,5 +93,5 @@ register(
     cleanup.Settings,
     cleanup.PRESETS,
     label="game",
-    summary="an orchard that needs a clean river, 2 to 7 agents, too large for a table",
+    summary="an orchard and a river to keep clean, 2 to 7 agents, no table",
 )

@@ -26,8 +26,7 @@ from jaxparl.experiment.rerun import read_earlier
 HELP_FLAGS = ("-h", "--help")
 # tyro joins lines, except for those that begin with a space.
 _OVERVIEW = """\
-Trains a principal and its agents in lockstep on a game, beside its exact
- equilibrium. Curves, a summary and a figure go to a folder under runs/.
+Trains principals and agents, beside exact equilibria. Results go to runs/.
 
 Examples, where `python train.py` is the same as `jaxparl train`:
   jaxparl train game_tree             a first look at the paper's trees
