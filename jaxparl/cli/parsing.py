@@ -27,8 +27,7 @@ HELP_FLAGS = ("-h", "--help")
 # tyro joins lines, except for those that begin with a space.
 _OVERVIEW = """\
 Trains principals and agents, beside exact equilibria. Results go to runs/.
-
-Examples, where `python train.py` is the same as `jaxparl train`:
+ Examples, where `python train.py` is the same as `jaxparl train`:
   jaxparl train game_tree             a first look at the paper's trees
   jaxparl train --help                all games
   jaxparl train game_tree --help      presets, such as figure3, and options
