@@ -72,7 +72,7 @@ def test_bad_input_gets_one_clear_message_and_code_2(
     ("arguments", "message"),
     [
         (["fly"], "unknown command 'fly'; there is: train, plan, check, merge, show, export, help"),
-        (["game_tree"], "unknown command 'game_tree'; there is: train, plan, check, merge, show, export, help"),
+        (["game_tree"], "unknown command 'game_tree'; there is: train, plan, check"),
         (["train", "go_fish"], "unknown environment 'go_fish'; there is: game_tree, coin_game"),
         (["plan", "go_fish"], "unknown environment 'go_fish'; there is: game_tree, coin_game"),
         (["train", "--seeds", "0:2"], "name a game before its options, one of: game_tree, coin_"),

@@ -74,7 +74,7 @@ def make_tracker(name: TrackerName, folder: Path) -> Tracker:
       ValueError: its package is not installed.
     """
     check_installed(name)
-    made = importlib.import_module(f"jaxparl.trackers.{name}").make(folder)
+    made = importlib.import_module(f"jaxparl.trackers.to_{name}").make(folder)
     return typing.cast(Tracker, made)
 
 
