@@ -3,6 +3,7 @@
 #
 #   make tree ARGS='--iterations 2000'          with options of train.py
 #   make test PYTHON=python3.12 VENV=.venv312   in a second environment, with another Python
+#   make docs EXECUTE_NOTEBOOKS=false           the site without running its notebooks, in seconds
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -18,7 +19,7 @@ BENCHMARKS := $(filter-out report_card same_bits,$(basename $(notdir $(wildcard 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup tree coin test test-oldest lint bench clean
+.PHONY: help setup tree coin test test-oldest lint docs bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,11 +60,14 @@ lint: $(READY) $(TYPINGS)  ## check style, format, types, sizes, and who imports
 	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=build/types \
 	  pyright --verifytypes jaxparl --ignoreexternal
 
+docs: $(VENV)/.docs  ## build the site into site/: notebooks run, and a broken link is an error
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict
+
 bench: $(READY)  ## run every benchmark in turn, which takes hours
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 
 clean:  ## delete .venv, .venv-oldest and the caches, keep runs/
-	rm -rf $(VENV) $(OLDEST) .typings build dist jaxparl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) .typings build dist site jaxparl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -74,6 +78,10 @@ $(BIN)/python:
 
 $(READY): setup.cfg pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(READY)
+	@$(PIP) install -c constraints.txt -e '.[docs]'
 	@touch $@
 
 $(OLDEST)/.ready: setup.cfg pyproject.toml constraints-oldest.txt

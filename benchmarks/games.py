@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from parts import estimated_game
 from report_card import Row, announce, option_parser, report
 
 from jaxparl.environment import Environment, GameParams
@@ -63,6 +64,7 @@ PARTS = {
     "commons_5": Part("commons", "five"),
     "escape_room_2_1": Part("escape_room", least=0.99, validated=0.99),
     "escape_room_3_2": Part("escape_room", "three", least=0.99, validated=0.99, minutes=0),
+    "cleanup": Part("cleanup", "full"),
     "coin_game_3": Part("coin_game", "three", least=0.97, solved=60, minutes=0),
     "coin_game_4": Part(
         "coin_game",
@@ -85,8 +87,13 @@ def settings_of(part: Part) -> dict[str, Any]:
 
 
 def solve(part: Part) -> dict[str, float]:
-    """The exact values of its game, and the seconds that they took, compiling included."""
+    """The exact values of its game, and the seconds that they took, compiling included.
+
+    Of a game without a table there are none.
+    """
     env, env_params = make(part.environment, **settings_of(part))
+    if env.exact is None:
+        return {}
     alpha = 0.1
     if part.preset:
         alpha = REGISTRY[part.environment].presets[part.preset].config.hyper_params.alpha
@@ -242,6 +249,9 @@ def validation_of(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def tables(found: dict[str, Any]) -> list[str]:
     """All lines of a part's tables, as they stand in its page."""
+    if not found["exact"]:
+        head, *lines = estimated_game.lines(found)
+        return table(head, lines)
     learned = ["", *learned_table(found)] if "learned" in found else []
     return [*exact_table(found), *learned]
 
@@ -251,6 +261,8 @@ def tables(found: dict[str, Any]) -> list[str]:
 
 def rows(name: str, part: Part, found: dict[str, Any]) -> list[Row]:
     """What was found beside its bars."""
+    if not found["exact"]:
+        return estimated_game.rows(name, found)
     seconds = found["exact"]["seconds"]
     solved = at_most(f"{name}: solved, compiling included", seconds, part.solved, "s")
     result = [solved._replace(values=found)]

@@ -4,7 +4,15 @@ A new one is a file or a folder here and a registration below: the command line,
 tests and the benchmarks find it in `REGISTRY`. Those of others need neither: see `register`.
 """
 
-from jaxparl.envs import coin_game, commons, escape_room, game_tree, machine, matrix_game
+from jaxparl.envs import (
+    cleanup,
+    coin_game,
+    commons,
+    escape_room,
+    game_tree,
+    machine,
+    matrix_game,
+)
 from jaxparl.envs.registry import GROUP as GROUP
 from jaxparl.envs.registry import REGISTRY as REGISTRY
 from jaxparl.envs.registry import Entry as Entry
@@ -78,4 +86,12 @@ register(
     commons.PRESETS,
     label="game",
     summary="a stock that regrows, 2 to 10 agents, observed or hidden actions",
+)
+register(
+    "cleanup",
+    cleanup.Cleanup,
+    cleanup.Settings,
+    cleanup.PRESETS,
+    label="game",
+    summary="an orchard and a river to keep clean, 2 to 7 agents, no table",
 )

@@ -197,9 +197,9 @@ class EscapeRoom(PrincipalAgentEnvironment[RoomState, RoomParams]):
 
 
 # Who explores does so throughout an episode, as the others follow: so agents learn what it is worth
-# to go on as they please. What an agent is worth to the principal is a mean over what the others do:
-# losses are squared, most episodes are of agents that all follow, and replay keeps recent ones, so
-# that it is of one of the ways to share the work and not of all of them.
+# to go on as they please. What an agent is worth to the principal is a mean over what the others
+# do: losses are squared, most episodes are of agents that all follow, and replay keeps recent ones,
+# so that it is of one of the ways to share the work and not of all of them.
 _CONFIG = dataclasses.replace(
     SEVERAL_AGENTS,
     iterations=6_000,

@@ -26,6 +26,7 @@ from jaxparl.exact import ExactTable as ExactTable
 from jaxparl.exact import Tabulation as Tabulation
 from jaxparl.exact import enumeration, table_of_one, untraced
 from jaxparl.resolution import NO_TIME_LIMIT as NO_TIME_LIMIT
+from jaxparl.resolution import ActionsAreOutcomes
 from jaxparl.resolution import GameParams as GameParams
 from jaxparl.resolution import Resolution as Resolution
 from jaxparl.resolution import Transitions as Transitions
@@ -33,17 +34,6 @@ from jaxparl.types import TabularGame
 
 TState = TypeVar("TState", bound=Any)
 TParams = TypeVar("TParams", bound="GameParams")
-
-
-class _ActionsAreOutcomes:
-    """The `num_outcomes` of a class that does not say it."""
-
-    def __get__(self, env: Any, _: type) -> Any:
-        if env is None:
-            return self
-        if not env.observed_actions:
-            raise NotImplementedError(f"{env.name} hides its actions: it must say num_outcomes")
-        return env.num_actions
 
 
 class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
@@ -104,7 +94,7 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
     """
 
     num_agents: int
-    num_outcomes: int = cast(int, _ActionsAreOutcomes())
+    num_outcomes: int = cast(int, ActionsAreOutcomes())
     observed_actions: bool = False
     identifies_agents: bool = True
     has_horizon: bool = True
@@ -149,6 +139,16 @@ class PrincipalAgentEnvironment(environment.Environment[TState, TParams]):
             raise NotImplementedError(f"{self.name} hides its actions: it must say outcome_probs")
         identity = jax.numpy.eye(self.num_actions)
         return jax.numpy.broadcast_to(identity, (self.num_agents, *identity.shape))
+
+    def available_actions(self, state: TState, params: TParams) -> jax.Array | None:
+        """`[N, A]` bool, which actions each agent has in a state; None where all have all of them.
+
+        Nobody plays or recommends the others. Steps must be defined for them, as `step` may be
+        called with anything. An agent that has none at all counts as having all. Exact solutions
+        know nothing of it, so a game that says it has none of these.
+        """
+        del state, params
+        return None
 
     def tabular_states(self) -> TState | None:
         """All states that decisions are made in, with a leading axis `S`; None if they are many.

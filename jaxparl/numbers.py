@@ -14,10 +14,12 @@ Result = TypeVar("Result")
 
 _NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
 
-#: Utilities this close, relative to their size where that exceeds 1, are a tie: in float32 the
-#: first, in float64 the second. A least payment leaves an agent exactly indifferent, and symmetric
-#: moves are worth the same, but sums that are rounded differ.
-TIE_TOLERANCE, TIE_TOLERANCE_64 = 1e-5, 1e-12
+#: Utilities this close, relative to their size where that exceeds 1, are a tie in float32. A least
+#: payment leaves an agent exactly indifferent, and symmetric moves are worth the same, but sums
+#: that are rounded differ.
+TIE_TOLERANCE = 1e-5
+#: The same in float64.
+TIE_TOLERANCE_64 = 1e-12
 
 
 def precision_of(*values: Any) -> Any:

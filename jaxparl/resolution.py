@@ -15,6 +15,18 @@ TState = TypeVar("TState", bound=Any)
 NO_TIME_LIMIT = 2**31 - 1
 
 
+class ActionsAreOutcomes:
+    """The `num_outcomes` of a class of environments that does not say it."""
+
+    def __get__(self, env: Any, _: type) -> Any:
+        """A, if actions are observed."""
+        if env is None:
+            return self
+        if not env.observed_actions:
+            raise NotImplementedError(f"{env.name} hides its actions: it must say num_outcomes")
+        return env.num_actions
+
+
 @struct.dataclass
 class GameParams(environment.EnvParams):
     """What the params of every environment hold. All of it is traced: it may differ between runs.

@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Literal
 
+TrackerName = Literal["tensorboard", "wandb", "trackio", "mlflow"]
+
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
@@ -40,6 +42,8 @@ class RunOptions:
         more iterations even where learning rates or other schedules had ended.
       checkpoint_seconds: the least time between two checkpoints; by default checkpoints take 2% of
         all time.
+      log: a tracker that gets every metric of every run while it learns, beside the folder. Its
+        package is an extra: pip install 'jaxparl[NAME]'.
     """
 
     preset: str = "quick"
@@ -55,6 +59,7 @@ class RunOptions:
     out: Path | None = None
     resume: Literal["never", "auto", "extend"] = "never"
     checkpoint_seconds: float | None = None
+    log: TrackerName | None = None
 
     def __post_init__(self) -> None:
         if self.lanes is not None and self.lanes < 1:

@@ -96,6 +96,14 @@ FORMS = {
         after("outcome_probs", lambda probs, *rest: probs[..., :1]),
         r"what its outcome_probs returns has the shape \(2, 2, 1\), not \(2, 2, 2\) \(agents, .*",
     ),
+    "actions of one agent": Mistake(
+        {"available_actions": lambda self, state, params: jnp.ones(2, bool)},
+        r"what its available_actions returns has the shape \(2,\), not \(2, 2\) \(agents, .*",
+    ),
+    "actions of a table": Mistake(
+        {"available_actions": lambda self, state, params: jnp.ones((2, 2), bool)},
+        "it has available_actions, of which its exact side knows nothing: one of the two must .*",
+    ),
     "an if": Mistake(
         {"resolve": Instead.with_if},
         r"its resolve fails \(mistakes_in_forms\.py, line \d+\): TracerBoolConversionError: .* use "

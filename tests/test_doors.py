@@ -34,6 +34,7 @@ quick = Preset(summary="quick", settings=NoSettings(), config=Config(iterations=
 ENTRY = Entry(environment=lambda _: Tiny(), settings=NoSettings, presets={{"quick": quick}})
 NO_QUICK = Entry(environment=Tiny, settings=NoSettings, presets={{"slow": quick}})
 INSTANCE = Tiny()
+NUMBER = 3
 """,
     "neighbour.py": "",
     "broken.py": "x = 1\nimport nosuch\n",
@@ -132,6 +133,15 @@ def test_a_file_may_import_its_neighbours_and_hold_an_entry(folder, monkeypatch)
     assert cli.parse([f"{folder}/entry.py:ENTRY"]).config.iterations == 400
 
 
+def test_an_environment_that_a_file_has_made_is_a_game(folder):
+    env, env_params = make("entry.py:INSTANCE")
+    assert env is sys.modules[type(env).__module__].INSTANCE
+    assert env_params.max_steps_in_episode == 3
+    job = cli.parse(["entry.py:INSTANCE", "--discount", "0.5"])
+    assert job.source["door"] == f"{folder}/entry.py:INSTANCE"
+    assert find("entry.py:INSTANCE").entry.summary == "the game Tiny"
+
+
 @pytest.mark.parametrize(
     ("door", "message"),
     [
@@ -155,8 +165,8 @@ def test_a_file_may_import_its_neighbours_and_hold_an_entry(folder, monkeypatch)
         ("syntax.py:X", "{folder}/syntax.py, line 2: SyntaxError: invalid syntax"),
         ("ends.py:X", "{folder}/ends.py, line 2: SystemExit: done"),
         (
-            "entry.py:INSTANCE",
-            "entry.py:INSTANCE must be a class of environments, or an Entry, not",
+            "entry.py:NUMBER",
+            "entry.py:NUMBER must be a class of environments, an environment, or an Entry, not int",
         ),
         ("entry.py:NO_QUICK", "entry.py:NO_QUICK needs a preset 'quick'; it has: slow"),
         ("wrong.py:Plain", "wrong.py:Plain must be a class that derives PrincipalAgentEnvironment"),

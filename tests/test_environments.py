@@ -59,9 +59,13 @@ def test_the_time_limit_does_not_terminate(case):
 
 
 def test_rewards_come_with_the_last_step_too(case):
-    for steps in (case.played, case.played_short):
-        rewards = steps.reward, steps.info["principal_reward"]
-        assert any(np.asarray(reward)[steps.is_end].any() for reward in rewards)
+    # There may be few ends, and few rewards: then it is played again.
+    for plays in (map(case.play, range(4)), [case.played_short]):
+        assert any(
+            np.asarray(reward)[steps.is_end].any()
+            for steps in plays
+            for reward in (steps.reward, steps.info["principal_reward"])
+        )
 
 
 # --- Random numbers ---------------------------------------------------------------------------

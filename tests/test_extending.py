@@ -1,4 +1,4 @@
-"""The code of docs/extending.md does what the page says."""
+"""The code of docs/extending.md and docs/wrapped_games.md does what the pages say."""
 
 import json
 import re
@@ -8,11 +8,17 @@ from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.S)
-PYTHON = [text for kind, text in BLOCKS if kind == "python"]
-GAME, EXACT, LOGGING = PYTHON
-PRINTED = next(text for kind, text in BLOCKS if not kind)
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def blocks(page, kind):
+    found = re.findall(r"```(\w*)\n(.*?)```", (DOCS / page).read_text(), re.S)
+    return [text for kind_of, text in found if kind_of == kind]
+
+
+GAME, EXACT, LOGGING = blocks("extending.md", "python")
+GYMNAX, JAXMARL = blocks("wrapped_games.md", "python")
+(PRINTED,) = blocks("extending.md", "")[:1]
 SHORT = ("--iterations", "400", "--evaluation-interval", "200", "--replay-capacity", "4000")
 
 
@@ -41,6 +47,17 @@ def test_the_command_trains_and_audits_the_game(folder):
     (group,) = summary["groups"]
     assert group["metrics"]["optimal_welfare"]["mean"] == pytest.approx(9, abs=1e-3)
     assert (folder / "run" / "figure.png").exists()
+
+
+def test_a_game_of_gymnax_is_wrapped(folder):
+    assert python(folder, "-c", GYMNAX) == "[] False\n"
+
+
+def test_a_game_of_jaxmarl_is_wrapped_where_it_is_installed(folder):
+    pytest.importorskip("jaxmarl", reason="JaxMARL is not installed: pip install jaxparl[jaxmarl]")
+    *_, printed = python(folder, "-c", JAXMARL).splitlines()
+    agents = [f"'adversary_{number}'" for number in range(3)]
+    assert printed == f"[{', '.join(agents)}, 'agent_0'] (16,)"
 
 
 def test_progress_can_be_logged(folder):

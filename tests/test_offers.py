@@ -34,6 +34,7 @@ def stub_learner(num_agents: int) -> Lockstep:
         observed_actions=False,
         identifies_agents=False,
         get_obs=lambda env_state, env_params: env_state,
+        available_actions=lambda env_state, env_params: None,
     )
     hyper_params = types.SimpleNamespace(nudge=NUDGE)
     problem = Problem(Config(), env, None, hyper_params)  # type: ignore[arg-type]

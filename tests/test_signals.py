@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,12 +11,29 @@ from jaxparl.experiment import signals
 from jaxparl.experiment.signals import CheckpointSchedule, Interruption
 
 
+@pytest.fixture
+def default():
+    """Lets a signal do what it usually does, even where these tests are run by nohup."""
+    before = {}
+
+    def reset(number: int) -> None:
+        before[number] = signal.signal(
+            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        )
+
+    yield reset
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
-def test_the_first_signal_is_caught_and_the_second_one_is_not(number):
+def test_the_first_signal_is_caught_and_the_second_one_is_not(number, default):
+    default(number)
     before = signal.getsignal(number)
     with Interruption() as interruption:
         assert interruption.signal is None
-        os.kill(os.getpid(), number)
+        # One that `os.kill` sends may reach another thread, and is then seen a little later.
+        signal.raise_signal(number)
         assert interruption.signal == number
         assert signal.getsignal(number) == signal.SIG_DFL
     assert signal.getsignal(number) == before
@@ -27,7 +43,7 @@ def test_what_nohup_ignores_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with Interruption() as interruption:
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
             assert interruption.signal is None
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:

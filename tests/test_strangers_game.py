@@ -19,10 +19,16 @@ import pytest
 
 from jaxparl import startup
 
+SCHEMES = (
+    *("principal", "principal + nudge", "constant", "constant + nudge"),
+    *("cooperative", "selfish"),
+)
+
 SOURCE = Path(__file__).parent / "strangers_game.py"
 LEARNING = (
     *("--iterations", "400", "--evaluation-interval", "100", "--replay-capacity", "1600"),
     *("--hidden-sizes", "16", "--sweep", "growth=0.25,0.5", "--checkpoint-seconds", "0"),
+    "--validate",
 )
 DEVICES = 3
 
@@ -104,7 +110,8 @@ def journey(tmp_path_factory) -> Journey:
     elsewhere.mkdir()
     shutil.copy(SOURCE, game)
     here, train = game.parent, ("train", "./pond.py:Pond", *LEARNING, "--out", str(out))
-    done = {"plan": jaxparl(here, "plan", "pond:Pond", *LEARNING, devices=None)}
+    done = {"checked": jaxparl(here, "check", "pond:Pond", devices=None)}
+    done["plan"] = jaxparl(here, "plan", "pond:Pond", *LEARNING, devices=None)
     done["first"] = jaxparl(here, *train, "--shard", "0/2")
     shard = out / "shard-1-of-2"
     stopped = start(here, "-m", "jaxparl", *train, "--shard", "1/2", "--resume", "auto")
@@ -124,9 +131,10 @@ def test_every_command_succeeds_and_none_loses_devices(journey):
         assert done.code in ((128 + signal.SIGTERM, 0) if name == "stopped" else (0,)), done
         assert "Traceback" not in done.err
         if name not in ("merged", "loaded"):
-            devices = startup.cores() if name == "plan" else DEVICES
+            devices = startup.cores() if name in ("checked", "plan") else DEVICES
             assert f"{devices} devices\n" in done.err
     assert "MB" in journey.done["plan"].out
+    assert "4 states enumerated" in journey.done["checked"].out
 
 
 def test_a_sweep_of_its_own_param_is_audited_against_an_exact_solution_for_each_value(journey):
@@ -138,6 +146,21 @@ def test_a_sweep_of_its_own_param_is_audited_against_an_exact_solution_for_each_
     assert best[0] == best[1] < best[2] == best[3]
     assert (arrays["welfare"][:, -1] <= best + 1e-5).all()
     assert np.isfinite(arrays["deviation_gain"]).all()
+
+
+def test_its_principals_are_validated_on_black_boxes_beside_exact_values(journey):
+    groups = json.loads((journey.out / "merged" / "validation.json").read_text())["groups"]
+    by_growth = {growth: set() for growth in (0.25, 0.5)}
+    for group in groups:
+        by_growth[group["labels"]["growth"]].add(group["labels"]["scheme"])
+        assert group["metrics"]["welfare"]["count"] == 2
+    assert all(names == set(SCHEMES) for names in by_growth.values())
+    validated = np.load(journey.out / "merged" / "validation.npz")
+    trained = np.load(journey.out / "merged" / "metrics.npz")
+    best = dict(zip(trained["growth"], trained["optimal_welfare"][:, -1], strict=True))
+    expected = [best[growth] for growth in validated["growth"]]
+    np.testing.assert_allclose(validated["optimal_welfare"][:, -1], expected, rtol=1e-6)
+    assert (validated["welfare"] <= validated["optimal_welfare"] + 1e-5).all()
 
 
 def test_a_run_that_was_stopped_and_resumed_elsewhere_warns_of_the_file_that_has_changed(journey):

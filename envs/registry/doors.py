@@ -22,6 +22,7 @@ from jaxparl.envs.registry.entries import REGISTRY, Entry, build, check_entry, m
 GROUP = "jaxparl.envs"
 # The folder of the games that come with jaxparl.
 _OURS = Path(__file__).absolute().parents[1]
+_SUMMARY = "the game {}"
 _HOW_ELSE = "a game of your own is named by its class, package.module:Class or ./file.py:Class"
 
 
@@ -49,7 +50,7 @@ def find(text: str) -> Game:
     Args:
       text: a name that is registered, or that an installed package declares; or
         `package.module:Class`, where the current directory counts; or `path/file.py:Class`. In
-        place of a class there may be an `Entry`.
+        place of a class there may be an environment, which has no settings then, or an `Entry`.
 
     Raises:
       ValueError: in one line, what is wrong with it.
@@ -196,7 +197,7 @@ def _is_environment(value: Any) -> bool:
 
 
 def _entry(name: str, found: Any) -> Entry:
-    """The entry of what stands behind a door: a class, or an entry.
+    """The entry of what stands behind a door: a class, an environment, or an entry.
 
     Raises:
       ValueError: it is something else, or there is something wrong with it.
@@ -205,9 +206,13 @@ def _entry(name: str, found: Any) -> Entry:
         if isinstance(found, Entry):
             check_entry(name, found)
             return found
+        if isinstance(found, PrincipalAgentEnvironment):
+            return make_entry(name, lambda: found, summary=_SUMMARY.format(found.name))
         if not inspect.isclass(found):
             kind = type(found).__name__
-            raise TypeError(f"{name} must be a class of environments, or an Entry, not {kind}")
+            raise TypeError(
+                f"{name} must be a class of environments, an environment, or an Entry, not {kind}"
+            )
         return make_entry(name, cast(Any, found))
     except TypeError as error:
         raise ValueError(str(error)) from error

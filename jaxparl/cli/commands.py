@@ -1,4 +1,4 @@
-"""The commands `jaxparl train`, `plan`, `check` and `merge`, and how a process ends."""
+"""What each command of `jaxparl` does, and how a process ends."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from jaxparl.cli import parsing
+from jaxparl.cli.folder_commands import parse_exported, parse_parts, parse_shown
 from jaxparl.cli.games import environment_of
 from jaxparl.evaluation.checks import check_env, describe
 from jaxparl.experiment import console
+from jaxparl.experiment.export import export
 from jaxparl.experiment.job import announce_part, check_lanes, check_validation, prepare
 from jaxparl.experiment.merge import merge
 from jaxparl.experiment.options import all_runs, own_part, own_runs
 from jaxparl.experiment.run import run
+from jaxparl.experiment.show import show
 from jaxparl.experiment.stage import StoppedError
 from jaxparl.experiment.streams import unbreakable
 from jaxparl.training.plan import plan
@@ -43,6 +46,10 @@ def _run_command(arguments: Sequence[str]) -> None:
     command, rest = parsing.first_pass(arguments)
     if isinstance(command, parsing.Merge):
         _merge(rest)
+    elif isinstance(command, parsing.Show):
+        _show(rest)
+    elif isinstance(command, parsing.Export):
+        _export(rest)
     elif isinstance(command, parsing.Plan):
         _plan(arguments[1:])
     elif isinstance(command, parsing.Check):
@@ -104,9 +111,21 @@ def _check(arguments: Sequence[str]) -> None:
 
 
 def _merge(arguments: Sequence[str]) -> None:
-    parts = parsing.parse_parts(arguments)
+    parts = parse_parts(arguments)
     with _bad_input():
         console.merged(merge(parts.folder, parts.out))
+
+
+def _show(arguments: Sequence[str]) -> None:
+    with _bad_input():
+        shown = parse_shown(arguments)
+        show(shown.folders, shown.out, shown.html)
+
+
+def _export(arguments: Sequence[str]) -> None:
+    with _bad_input():
+        asked = parse_exported(arguments)
+        export(asked.folders, csv_file=asked.csv, marl_eval=asked.marl_eval)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What a command line says: the only file that imports tyro.
+"""What a command line says: only this file and `folder_commands` import tyro.
 
 A first pass finds the command, the game and the preset. A second one reads the options of that
 game, whose defaults are those of the preset, or of an earlier run.
@@ -26,15 +26,12 @@ from jaxparl.experiment.rerun import read_earlier
 HELP_FLAGS = ("-h", "--help")
 # tyro joins lines, except for those that begin with a space.
 _OVERVIEW = """\
-Trains a principal and its agents in lockstep on a game, beside its exact
- equilibrium. Curves, a summary and a figure go to a folder under runs/.
-
-Examples, where `python train.py` is the same as `jaxparl train`:
-  jaxparl train game_tree                    a first look at the paper's trees
-  jaxparl train game_tree --preset figure3   as in Figure 3
-  jaxparl train --help                       all games
-  jaxparl train game_tree --help             presets and options of a game
-  jaxparl train ./my_game.py:MyGame          a game of your own
+Trains principals and agents, beside exact equilibria. Results go to runs/.
+ Examples, where `python train.py` is the same as `jaxparl train`:
+  jaxparl train game_tree             a first look at the paper's trees
+  jaxparl train --help                all games
+  jaxparl train game_tree --help      presets, such as figure3, and options
+  jaxparl train ./my_game.py:MyGame   a game of your own
 """
 
 
@@ -73,6 +70,16 @@ class Merge:
 
 
 @dataclasses.dataclass(frozen=True)
+class Show:
+    """The same on one that shows."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """The same on one that exports."""
+
+
+@dataclasses.dataclass(frozen=True)
 class _Help:
     """There is no command."""
 
@@ -83,21 +90,10 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "plan": (Plan, "show what training would need: memory and time"),
     "check": (Check, "say what is wrong with a game, and what was checked"),
     "merge": (Merge, "join the parts of a sweep that was trained with --shard"),
+    "show": (Show, "print and draw finished runs again, one or several together"),
+    "export": (Export, "write finished runs as other tools read them"),
     "help": (_Help, "print this help"),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """Which parts to join.
-
-    Attributes:
-      folder: the --out that they had; it holds folders shard-I-of-N.
-      out: where the whole goes, new or empty; by default FOLDER/merged.
-    """
-
-    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
-    out: Path | None = None
 
 
 def parse(argv: Sequence[str], command: str = "train") -> Job:
@@ -273,17 +269,3 @@ def _describe_unknown(unknown: Sequence[str], game: str, parsed: Any) -> str:
     close = difflib.get_close_matches(option, known, n=1, cutoff=0.75)
     hint = f"did you mean {close[0]}? It has" if close else "it has"
     return f"{game} has no option {option}; {hint}: {', '.join(known)}"
-
-
-def parse_parts(arguments: Sequence[str]) -> Parts:
-    """Reads `FOLDER [--out FOLDER]` of the command that merges.
-
-    Raises:
-      SystemExit: with code 2 for what cannot be read, with code 0 after help.
-    """
-    return tyro.cli(
-        Parts,
-        prog="jaxparl merge",
-        description="Joins the parts of a sweep that was trained with --shard into one folder.",
-        args=arguments,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -50,7 +50,20 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) -> Figure:
+class _Drawn(NamedTuple):
+    """A group, how it is drawn, and the result that its rows are of."""
+
+    group: Group
+    style: LineStyle
+    result: StageResult
+
+
+def learning_curves(
+    path: Path,
+    groups: Sequence[Group],
+    result: StageResult,
+    others: Sequence[tuple[Sequence[Group], StageResult]] = (),
+) -> Figure:
     """Draws learning curves: a colour per group, with its centre over seeds and how they vary.
 
     Below five seeds every run is a thin line, and the thick one is their mean. From five seeds on
@@ -64,25 +77,31 @@ def learning_curves(path: Path, groups: Sequence[Group], result: StageResult) ->
       groups: of the runs; each has a colour, or a kind of line, of its own. A scheme has the same
         colour in every game and setting.
       result: whose curves are drawn, a panel for each metric that has one.
+      others: groups of runs in other folders, and their results, drawn in the same panels.
 
     Returns:
       The figure that was written.
     """
-    metrics = [metric for metric in METRICS if metric.panel and metric.name in result.curves]
+    parts = [(groups, result), *others]
+    every = [group for each, _ in parts for group in each]
+    curves = {name for _, each in parts for name in each.curves}
+    metrics = [metric for metric in METRICS if metric.panel and metric.name in curves]
     columns = min(len(metrics), _PANELS_IN_A_ROW)
     rows = -(-len(metrics) // columns)
     with mpl.rc_context(STYLE):
-        styles = line_styles(groups)
+        styles = line_styles(every)
         legend = _Legend(
-            groups,
+            every,
             styles,
-            has_exact=any(metric.exact in result.curves for metric in metrics),
-            has_estimates=any(metric.error in result.curves for metric in metrics),
+            has_exact=any(metric.exact in curves for metric in metrics),
+            has_estimates=any(metric.error in curves for metric in metrics),
         )
+        results = [each for groups, each in parts for _ in groups]
+        drawn = list(map(_Drawn, every, styles, results))
         figure = new_figure(4.1 * columns, 3.1 * rows + legend.height)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, metric in zip(axes, metrics, strict=False):
-            _draw_panel(axis, metric, groups, styles, result)
+            _draw_panel(axis, metric, [one for one in drawn if metric.name in one.result.curves])
         for axis in axes[len(metrics) :]:
             axis.set_axis_off()
         legend.draw(figure)
@@ -124,22 +143,13 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _draw_panel(
-    axis: Axes,
-    metric: Metric,
-    groups: Sequence[Group],
-    styles: Sequence[LineStyle],
-    result: StageResult,
-) -> None:
-    """Draws one metric of all groups, and its exact value."""
-    curve, exact = result.curves[metric.name], result.curves.get(metric.exact)
-    errors = result.curves.get(metric.error)
-    lines = np.full(len(groups), np.nan)
-    if exact is not None:
-        lines[:] = [estimate(group.values(exact)).centre[-1] for group in groups]
+def _draw_panel(axis: Axes, metric: Metric, drawn: Sequence[_Drawn]) -> None:
+    """Draws one metric of all groups that have it, and its exact value."""
+    lines = [_exact_value(metric, one) for one in drawn]
     # An exact value that all groups share has no group's colour; nor has it a scheme's.
-    is_shared = len(np.unique(lines[np.isfinite(lines)])) == 1
-    for group, style, line in zip(groups, styles, lines, strict=True):
+    is_shared = len(np.unique([line for line in lines if np.isfinite(line)])) == 1
+    for (group, style, result), line in zip(drawn, lines, strict=True):
+        curve, errors = result.curves[metric.name], result.curves.get(metric.error)
         _draw_group(axis, result.iterations, curve, group, style)
         if errors is not None:
             _draw_estimates(
@@ -149,9 +159,17 @@ def _draw_panel(
             has_own = not is_shared and "scheme" not in group.labels
             colour = style["color"] if has_own else _EXACT_COLOUR
             axis.axhline(line, color=colour, linestyle="--", linewidth=1.0)
-    _finish_panel(axis, metric, result.iterations)
-    if errors is not None:
+    _finish_panel(
+        axis, metric, max((one.result.iterations for one in drawn), key=lambda it: it[-1])
+    )
+    if any(metric.error in one.result.curves for one in drawn):
         axis.set_title(f"{ABOUT} {axis.get_title(loc='left')}", loc="left", fontsize=10)
+
+
+def _exact_value(metric: Metric, drawn: _Drawn) -> float:
+    """The exact value of a metric in the game of a group; NaN where there is none."""
+    exact = drawn.result.curves.get(metric.exact)
+    return np.nan if exact is None else float(estimate(drawn.group.values(exact)).centre[-1])
 
 
 def _draw_group(

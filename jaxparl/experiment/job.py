@@ -28,6 +28,7 @@ from jaxparl.experiment.rerun import recorded_options
 from jaxparl.experiment.run_folder import RunFolder, shard_name
 from jaxparl.experiment.slurm import Part
 from jaxparl.experiment.stage import TRAINING, VALIDATION
+from jaxparl.trackers import check_installed
 from jaxparl.training.devices import assign_runs
 from jaxparl.training.runs import RunId
 from jaxparl.training.sweep import check_games, select_run
@@ -83,6 +84,8 @@ def prepare(job: Job, env: Environment) -> Experiment:
     """
     options = job.options
     check_validation(job, env)
+    if options.log:
+        check_installed(options.log)
     saved = load_principals(job, env)
     every = saved.runs if saved else all_runs(job)
     part = own_part(options)

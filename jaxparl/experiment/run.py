@@ -24,6 +24,7 @@ from jaxparl.experiment.recording import Playback, record
 from jaxparl.experiment.results import StageResult, diverged
 from jaxparl.experiment.stage import TRAINING, VALIDATION, Stage, run_stage
 from jaxparl.experiment.statistics import group_runs
+from jaxparl.experiment.tracking import Tracking
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
@@ -171,15 +172,19 @@ def _run(
     compiled: CompiledRuns,
     keep: Callable[[Run, np.ndarray], _Kept],
 ) -> tuple[StageResult, _Kept]:
-    return run_stage(
-        experiment.job.config,
-        compiled,
-        experiment.folder,
-        stage,
-        keep=keep,
-        checkpoint_seconds=experiment.job.options.checkpoint_seconds,
-        is_part=experiment.is_part,
-    )
+    options, folder = experiment.job.options, experiment.folder
+    tracking = Tracking(options.log, folder.path, stage.activity, compiled.runs)
+    with contextlib.closing(tracking):
+        return run_stage(
+            experiment.job.config,
+            compiled,
+            folder,
+            stage,
+            keep=keep,
+            checkpoint_seconds=options.checkpoint_seconds,
+            is_part=experiment.is_part,
+            tracking=tracking,
+        )
 
 
 def _finish(

@@ -18,6 +18,7 @@ from jaxparl.experiment.processes import any_process
 from jaxparl.experiment.results import StageResult, diverged, losses, stage_timing
 from jaxparl.experiment.run_folder import RunFolder
 from jaxparl.experiment.signals import CheckpointSchedule, Interruption
+from jaxparl.experiment.tracking import Tracking
 from jaxparl.training import sweep
 from jaxparl.training.devices import key_data, to_devices
 from jaxparl.training.runs import AnyRun, describe
@@ -91,6 +92,7 @@ def run_stage(
     keep: Callable[[Run, np.ndarray], _Kept],
     checkpoint_seconds: float | None = None,
     is_part: bool = False,
+    tracking: Tracking | None = None,
 ) -> tuple[StageResult, _Kept]:
     """Runs a stage to its end, from the newest checkpoint in the folder if it has one.
 
@@ -102,8 +104,8 @@ def run_stage(
       keep: `(runs, has_diverged)`, what to keep of all runs `[rows, ...]` at the end, given which
         of them have diverged, `[R]` bool. The rest is freed, so that what follows has the memory.
       checkpoint_seconds: see `CheckpointSchedule`.
-      is_part: whether there are other runs elsewhere, with which these are joined even if all of
-        them diverge.
+      is_part: whether the runs will be joined with others, even if all of them diverge.
+      tracking: gets every evaluation; none by default.
 
     Returns:
       What the stage has found, and what was kept.
@@ -118,7 +120,7 @@ def run_stage(
     began = time.perf_counter()
     past, runs = _resume_or_start(checkpoints, compiled)
     setup_seconds = time.perf_counter() - began
-    record = _Record(config, compiled.runs, folder, stage, past)
+    record = _Record(config, compiled.runs, folder, stage, past, tracking=tracking)
     schedule = CheckpointSchedule(checkpoint_seconds)
     line = console.ProgressLine(config, compiled.runs, stage.activity)
     seconds = past.seconds
@@ -135,11 +137,11 @@ def run_stage(
                 _save(checkpoints, progress, record.curves(), schedule)
             if stop:
                 raise StoppedError(stop, progress.evaluations * config.evaluation_interval)
-    took = compiled.compile_seconds, setup_seconds, seconds
     digests = fingerprints(key_data(runs))[: len(compiled.runs)]
     if stage.keeps_state:
         checkpoints.keep_newest()
     checkpoints.close()
+    took = compiled.compile_seconds, setup_seconds, seconds
     return record.result(took, digests), keep(runs, record.has_diverged)
 
 
@@ -152,6 +154,7 @@ class _Record:
       folder: where evaluations are recorded.
       stage: which stage it is.
       past: the evaluations before this process.
+      tracking: gets every evaluation of this process, too.
 
     Attributes:
       iterations: those of all evaluations, `[evaluations]`.
@@ -165,10 +168,14 @@ class _Record:
         folder: RunFolder,
         stage: Stage,
         past: Snapshot,
+        *,
+        tracking: Tracking | None,
     ):
         interval = config.evaluation_interval
         self.iterations = interval * np.arange(1, config.num_evaluations + 1)
         self._runs, self._folder, self._stage = runs, folder, stage
+        self._tracking = tracking or Tracking(None, folder.path, stage.activity, runs)
+        self._tracking.start(past.evaluations * interval)
         self._columns = {name: [*values.T] for name, values in past.curves.items()}
         self.has_diverged = diverged(past.curves) if past.curves else np.zeros(len(runs), bool)
         self._is_unfinished = np.zeros(len(runs), bool)
@@ -182,6 +189,7 @@ class _Record:
         for name, values in metrics.items():
             self._columns.setdefault(name, []).append(values)
         self._folder.append_metrics(self._runs, iteration, metrics, self._stage.metrics)
+        self._tracking.log(iteration, metrics)
         return metrics
 
     def check_not_all_diverged(self) -> None:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxparl.learning.availability import random_action
 from jaxparl.learning.problem import Problem
 from jaxparl.types import PyTree, Transition
 
@@ -87,7 +88,9 @@ def explore(
     explores = whether < epsilon
     if config.exploration == "per_episode":
         explores = jnp.where(actor.starts[:, None], explores, actor.explores)
-    anything = jnp.floor(which * problem.env.num_actions).astype(wanted.dtype)
+    over_environments = jax.vmap(problem.available, axis_size=len(wanted))  # over E
+    available = over_environments(actor.env_state)
+    anything = random_action(which, problem.env.num_actions, available).astype(wanted.dtype)
     return jnp.where(explores, anything, wanted), explores
 
 

@@ -18,6 +18,7 @@ from jaxparl.config import Config
 from jaxparl.learning import acting, replay, updates
 from jaxparl.learning.acting import Behaviour
 from jaxparl.learning.agent import Agent, make_agent
+from jaxparl.learning.availability import only_available, only_available_outcomes
 from jaxparl.learning.outcome_model import OUTCOME_MODELS, OutcomeModel
 from jaxparl.learning.principal import Principal, make_principal
 from jaxparl.learning.problem import Problem
@@ -109,11 +110,12 @@ class Lockstep(NamedTuple):
 
         # What was done is priced as if all had followed.
         observation = jax.vmap(self.problem.observe)(transition.env_state)  # over B
-        predict = jax.vmap(partial(self.outcome_model.probs, state.outcome_model.params))  # over B
+        predict = jax.vmap(partial(self._outcome_probs, state.outcome_model.params))  # over B
         probs = predict(transition.env_state, observation)
         bits = jax.vmap(others_follow)  # over B
-        value = jax.vmap(partial(self.agent.q_values, state.agent.params))  # over B
-        q_truncated = value(observation, bits(jnp.ones_like(transition.follows)), probs)
+        value = jax.vmap(partial(self._q_values, state.agent.params))  # over B
+        everybody = jnp.ones_like(transition.follows)
+        q_truncated = value(transition.env_state, observation, everybody, probs)
 
         agent, agent_loss, agent_error = self.agent.update(
             updates.with_count(state.agent, iteration),
@@ -166,10 +168,10 @@ class Lockstep(NamedTuple):
         do: `follows` `[N]`.
         """
         observation = self.problem.observe(env_state)
-        probs = self.outcome_model.probs(weights.outcome_model, env_state, observation)
+        probs = self._outcome_probs(weights.outcome_model, env_state, observation)
 
         def q_truncated(agent: PyTree, follows: jax.Array) -> jax.Array:
-            return self.agent.q_values(agent, observation, others_follow(follows), probs)
+            return self._q_values(agent, env_state, observation, follows, probs)
 
         return self.principal.offer(
             weights.principal,
@@ -177,6 +179,7 @@ class Lockstep(NamedTuple):
             q_truncated(weights.agent_average, jnp.ones_like(follows)),
             q_truncated(weights.agent, follows),
             probs,
+            available=self.problem.available(env_state),
         )
 
     def standing_contracts(
@@ -187,13 +190,31 @@ class Lockstep(NamedTuple):
         A set of these `[M, N]` says who follows, as `follows` in `offer`.
         """
         observation = self.problem.observe(env_state)
-        probs = self.outcome_model.probs(weights.outcome_model, env_state, observation)
+        probs = self._outcome_probs(weights.outcome_model, env_state, observation)
 
         def q_truncated(follows: jax.Array) -> jax.Array:
-            return self.agent.q_values(weights.agent, observation, others_follow(follows), probs)
+            return self._q_values(weights.agent, env_state, observation, follows, probs)
 
         q = over_follow_sets(q_truncated, sets)  # over M
         return self.principal.standing_contracts(q, probs, action)
+
+    def _outcome_probs(self, params: PyTree, env_state: PyTree, observation: PyTree) -> jax.Array:
+        """`[N, A, O]`, what the principal believes that available actions lead to."""
+        probs = self.outcome_model.probs(params, env_state, observation)
+        return only_available_outcomes(probs, self.problem.available(env_state))
+
+    def _q_values(
+        self,
+        params: PyTree,
+        env_state: PyTree,
+        observation: PyTree,
+        follows: jax.Array,
+        outcome_probs: jax.Array,
+    ) -> jax.Array:
+        """`[N, A]`, what available actions are worth if `follows` `[N]` follow."""
+        q = self.agent.q_values(params, observation, others_follow(follows), outcome_probs)
+        nudge = self.problem.hyper_params.nudge
+        return only_available(q, self.problem.available(env_state), nudge)
 
 
 def make_lockstep(problem: Problem) -> Lockstep:

@@ -50,15 +50,19 @@ class Principal(NamedTuple):
         q_expected: jax.Array,
         q_truncated: jax.Array,
         outcome_probs: jax.Array,
+        *,
+        available: jax.Array | None = None,
     ) -> Offer:
         """What is recommended and paid in one state, observed as `[N, ...]`.
 
         The agents' Q-values `[N, A]` come twice: the recommendation is for agents with
         `q_expected`, and its contract for agents with `q_truncated`. `outcome_probs` is
-        `[N, A, O]`.
+        `[N, A, O]`. Only what is `available`, `[N, A]`, is recommended.
         """
         outputs = jnp.asarray(self.network.apply(params, observation, self.problem.numbers()))
-        return jax.vmap(self._offer_one)(outputs, q_expected, q_truncated, outcome_probs)  # over N
+        return jax.vmap(self._offer_one)(  # over N
+            outputs, q_expected, q_truncated, outcome_probs, available
+        )
 
     def standing_contracts(
         self, q_truncated: jax.Array, outcome_probs: jax.Array, action: jax.Array
@@ -136,12 +140,16 @@ class Principal(NamedTuple):
         q_expected: jax.Array,
         q_truncated: jax.Array,
         outcome_probs: jax.Array,
+        available: jax.Array | None,
     ) -> Offer:
         """The offer to one agent, given the network's outputs `[X]`."""
         price = jax.vmap(partial(self._contract, q_expected, outcome_probs))  # over A
         expected = price(jnp.arange(self.problem.env.num_actions))
         q = self.critic.q_contractual(outputs, outcome_probs, expected.expected_payment)
-        recommendation = jnp.argmax(jnp.where(expected.implementable, q, jnp.finfo(q.dtype).min))
+        worth = jnp.where(expected.implementable, q, jnp.finfo(q.dtype).min)
+        if available is not None:
+            worth = jnp.where(available, worth, -jnp.inf)
+        recommendation = jnp.argmax(worth)
         offered = self._contract(q_truncated, outcome_probs, recommendation)
         return Offer(
             recommendation=recommendation,

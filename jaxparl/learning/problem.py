@@ -55,6 +55,11 @@ class Problem(NamedTuple):
         """What each agent observes in one state, `[N, ...]`."""
         return self.env.get_obs(env_state, self.env_params)
 
+    def available(self, env_state: PyTree) -> jax.Array | None:
+        """`[N, A]` bool, what each agent can do in one state; None where all can do everything."""
+        found = self.env.available_actions(env_state, self.env_params)
+        return None if found is None else found | ~jnp.any(found, axis=-1, keepdims=True)
+
     def with_number(self, bits: jax.Array) -> jax.Array:
         """Bits `[..., N, F]` of all agents, and behind them the number of each, one-hot.
 

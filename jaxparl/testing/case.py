@@ -48,7 +48,7 @@ class Case:
 
     def __init__(self, env: Environment, env_params: GameParams | None = None):
         self.env = env
-        self.env_params = as_arrays(env.default_params if env_params is None else env_params)
+        self.env_params: Any = as_arrays(env.default_params if env_params is None else env_params)
 
     @functools.cached_property
     def played(self) -> Play:

@@ -24,6 +24,7 @@ from jaxparl.evaluation.rollouts import Decide
 from jaxparl.learning import acting, lockstep, replay, updates
 from jaxparl.learning.acting import ActorState, Behaviour
 from jaxparl.learning.agent import Agent, make_agent
+from jaxparl.learning.availability import only_available
 from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
@@ -145,12 +146,13 @@ def q_values(
 ) -> jax.Array:
     """The agents' Q-values in one state, `[N, A]`, given their recommendations `[N]`."""
     problem = black_boxes.problem
-    return black_boxes.agent.q_values(
+    q = black_boxes.agent.q_values(
         params,
         problem.observe(env_state),
         jax.nn.one_hot(recommendation, problem.env.num_actions),
         problem.env.outcome_probs(env_state, problem.env_params),
     )
+    return only_available(q, problem.available(env_state))
 
 
 def iterate(

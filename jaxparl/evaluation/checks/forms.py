@@ -150,6 +150,23 @@ def _outcome_probs(game: Game) -> Iterator[str]:
     )
 
 
+def _available_actions(game: Game) -> Iterator[str]:
+    env, name = game.env, "what its available_actions returns"
+    if not is_written(env, "available_actions"):
+        return
+    found = _traced(game, "available_actions", game.state, game.env_params)
+    if found is None:
+        return
+    shape = (env.num_agents, env.num_actions)
+    wrong = list(_array(found, name, shape, bool, " (agents, actions)"))
+    yield from wrong
+    if not wrong and game.exact is not None:
+        yield (
+            "it has available_actions, of which its exact side knows nothing: one of the two must "
+            "be None"
+        )
+
+
 def _get_obs(game: Game) -> Iterator[str]:
     seen = _traced(game, "get_obs", game.state, game.env_params)
     yield from observed.has_form(game.env, game.env_params, seen)
@@ -244,6 +261,7 @@ _MADE_OF = {"resolve": "transitions", "state_index": "tabular_states"}
 _CHECKS: dict[str, Callable[[Game], Iterator[str]]] = {
     "sample_params": _sample_params,
     "outcome_probs": _outcome_probs,
+    "available_actions": _available_actions,
     "get_obs": _get_obs,
     "transitions": _transitions,
     "resolve": _resolve,

@@ -129,6 +129,8 @@ class _Reuse:
             return [keys[0].reshape(outs[0].aval.shape)]
         elif name == "slice" and keys[0] is not None:
             return [keys[0][_slices(eqn.params)]]
+        elif name == "unstack" and keys[0] is not None:
+            return list(np.moveaxis(keys[0], eqn.params["axis"], 0))
         elif name == "cond":
             return self._cond(eqn, keys[1:])
         elif name in _LOOPS:
@@ -153,7 +155,7 @@ class _Reuse:
         before, after = set(self.used), set(self.used)
         for branch in eqn.params["branches"]:
             self.used = set(before)
-            self._follow(branch.jaxpr, keys)
+            self._follow(_program(branch), keys)
             after |= self.used
         self.used = after
         return [None] * len(eqn.outvars)
@@ -162,10 +164,13 @@ class _Reuse:
         """A loop uses the keys that it starts with, and the same ones again if it keeps them."""
         params = eqn.params
         if eqn.primitive.name == "scan":
-            body, num_kept = params["jaxpr"].jaxpr, params["num_consts"]
-            first_slice = num_kept + params["num_carry"]
+            body = _program(params["jaxpr"])
+            # What is scanned, or stacked, has one more axis outside of the loop. How many there are
+            # is a parameter of the equation, too, which has another name in every version of JAX.
+            first_slice = _num_alike(eqn.invars, body.invars)
+            num_kept = first_slice - _num_alike(eqn.outvars, body.outvars)
         else:
-            body, num_kept = params["body_jaxpr"].jaxpr, params["body_nconsts"]
+            body, num_kept = _program(params["body_jaxpr"]), params["body_nconsts"]
             keys = keys[params["cond_nconsts"] :]
             first_slice = len(keys)
         # An iteration is given what the loop was, and of what is scanned one after the other.
@@ -204,8 +209,25 @@ def _slices(params: Any) -> tuple[slice, ...]:
 
 def _inner(eqn: Any) -> list[Any]:
     """The programs that an equation runs."""
-    programs = (getattr(value, "jaxpr", value) for value in eqn.params.values())
+    programs = map(_program, eqn.params.values())
     return [program for program in programs if hasattr(program, "eqns")]
+
+
+def _program(value: Any) -> Any:
+    """A program without its constants, which some versions of JAX keep beside it."""
+    return getattr(value, "jaxpr", value)
+
+
+def _num_alike(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """How many of the first variables have as many axes outside of a loop as inside."""
+    pairs = zip(outside, inside, strict=True)
+    return len(
+        list(itertools.takewhile(lambda pair: _num_axes(pair[0]) == _num_axes(pair[1]), pairs))
+    )
+
+
+def _num_axes(var: Any) -> int:
+    return len(var.aval.shape)
 
 
 def _is_of_jax(program: Any) -> bool:
