@@ -15,11 +15,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Where pyright finds envs/ under the name that it is installed by, jaxparl.envs.
 TYPINGS := .typings/jaxparl/envs
-BENCHMARKS := $(filter-out report_card same_bits,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out report_card same_bits tables,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup tree coin test test-oldest lint docs bench clean
+.PHONY: help setup tree coin test test-oldest lint docs results bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ lint: $(READY) $(TYPINGS)  ## check style, format, types, sizes, and who imports
 
 docs: $(VENV)/.docs  ## build the site into site/: notebooks run, and a broken link is an error
 	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict
+
+results: $(READY)  ## make the tables of the docs from docs/measured/ (ARGS='--keep runs/NAME': add a run)
+	$(BIN)/python benchmarks/tables.py $(ARGS)
 
 bench: $(READY)  ## run every benchmark in turn, which takes hours
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
