@@ -43,7 +43,14 @@ def _fast(nudge: float, learning_rate: float = 5e-4, **changes: int) -> Config:
 
 def _of_three() -> Config:
     """The same for three agents: all of them follow in half of the episodes."""
-    config = _fast(nudge=0.05, learning_rate=1e-3, iterations=30_000, evaluation_interval=3_000)
+    config = _fast(
+        nudge=0.05,
+        learning_rate=1e-3,
+        iterations=20_000,
+        num_envs=32,
+        replay_capacity=400_000,
+        evaluation_interval=2_000,
+    )
     hyper_params = dataclasses.replace(config.hyper_params, follow_share=0.8)
     return dataclasses.replace(config, hyper_params=hyper_params)
 
@@ -99,7 +106,7 @@ PRESETS = {
         seeds="0:3",
     ),
     "three": Preset(
-        summary="3x3 with three agents: 3 seeds of 30,000 iterations",
+        summary="3x3 with three agents: 3 seeds of 20,000 iterations",
         settings=_THREE,
         config=_of_three(),
         games="0:1",
