@@ -19,10 +19,10 @@ BENCHMARKS := $(filter-out report_card same_bits,$(basename $(notdir $(wildcard 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup tree coin test test-oldest lint docs bench clean
+.PHONY: help setup tree coin test test-oldest lint docs bench release-check clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) $(TYPINGS)  ## install jaxparl and its tools into .venv
 
@@ -66,6 +66,9 @@ docs: $(VENV)/.docs  ## build the site into site/: notebooks run, and a broken l
 bench: $(READY)  ## run every benchmark in turn, which takes hours
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 
+release-check: $(VENV)/.release  ## build a release into dist/, and try it in an empty environment
+	$(BIN)/python tests/release_check.py
+
 clean:  ## delete .venv, .venv-oldest and the caches, keep runs/
 	rm -rf $(VENV) $(OLDEST) .typings build dist site jaxparl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -82,6 +85,10 @@ $(READY): pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.docs: $(READY)
 	@$(PIP) install -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(VENV)/.release: $(READY)
+	@$(PIP) install -c constraints.txt -e '.[release]'
 	@touch $@
 
 $(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
