@@ -23,7 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+VERSION = PROJECT["version"]
 # What building adds to an sdist.
 GENERATED = re.compile(r"PKG-INFO|setup\.cfg|jaxparl\.egg-info/.*")
 IS_TYPED = """
@@ -75,6 +76,14 @@ def check_same(what: str, found: set[str], expected: set[str]) -> None:
     check(found <= expected, f"{what} should not hold {', '.join(sorted(found - expected))}")
 
 
+def check_classifiers() -> None:
+    """twine leaves this to the package index, which refuses what it does not know."""
+    from trove_classifiers import classifiers  # of the extra `release`
+
+    unknown = set(PROJECT["classifiers"]) - classifiers
+    check(not unknown, f"there is no classifier {', '.join(sorted(unknown))}")
+
+
 def run(*command: str | Path, folder: Path = ROOT) -> str:
     """Runs a command in a folder, and returns what it prints; what fails is shown, and ends all."""
     # No variable of Python's may lead to the packages of this clone.
@@ -103,6 +112,7 @@ def build() -> Path:
     (sdist,), (wheel,) = DIST.glob("*.tar.gz"), DIST.glob("*.whl")
     with step("reading their metadata"):
         run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel)
+        check_classifiers()
     check_same(sdist.name, files_of_sdist(sdist), set(run("git", "ls-files").splitlines()))
     check_same(wheel.name, files_of_wheel(wheel), sources())
     return wheel

@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import re
-import tomllib
 
 import pytest
-from release_check import ROOT, VERSION
+from release_check import PROJECT, ROOT, VERSION
 
 import jaxparl
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TEXTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "Makefile")),
     *sorted((ROOT / "docs").rglob("*.md")),
