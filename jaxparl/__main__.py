@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
-
-import jaxparl
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--version"]:  # at once, and even where JAX cannot be imported
-        print(f"jaxparl {jaxparl.__version__}")
+        print(f"jaxparl {importlib.metadata.version('jaxparl')}")
         return
     try:
         from jaxparl import startup
