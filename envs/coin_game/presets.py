@@ -46,10 +46,9 @@ def _of_three() -> Config:
     config = _fast(
         nudge=0.05,
         learning_rate=1e-3,
-        iterations=20_000,
+        iterations=40_000,
         num_envs=32,
         replay_capacity=400_000,
-        evaluation_interval=2_000,
     )
     hyper_params = dataclasses.replace(config.hyper_params, follow_share=0.8)
     return dataclasses.replace(config, hyper_params=hyper_params)
@@ -106,7 +105,7 @@ PRESETS = {
         seeds="0:3",
     ),
     "three": Preset(
-        summary="3x3 with three agents: 3 seeds of 20,000 iterations",
+        summary="3x3 with three agents: 3 seeds of 40,000 iterations",
         settings=_THREE,
         config=_of_three(),
         games="0:1",
