@@ -101,13 +101,23 @@ def learner_of(env: Environment, config: Config) -> Learner:
 
 
 def random_policy(learner: Learner, terms) -> metrics.Policy:
-    """Black boxes whose networks are noise."""
+    """Black boxes whose networks are noise, and that follow unless they like nothing less.
+
+    Were they hardly ever to follow, what is paid would be the mean of rare events. Its estimates
+    have the right errors, but of so skewed a distribution intervals cover less, 89%.
+    """
     config, env = learner.problem.config, learner.problem.env
     agents = black_boxes.make_black_boxes(config, env, terms)
     fresh = jax.eval_shape(partial(black_boxes.init, agents), jax.random.key(0)).agent.params
     rng = np.random.default_rng(5)
     params = jax.tree.map(lambda leaf: np.float32(rng.normal(size=leaf.shape)), fresh)
-    return black_boxes.greedy(agents, params)
+
+    def policy(env_state, recommendation):
+        values = black_boxes.q_values(agents, params, env_state, recommendation)  # [N, A]
+        asked = jnp.take_along_axis(values, recommendation[:, None], axis=-1)[:, 0]
+        return jnp.where(asked > values.min(-1), recommendation, values.argmax(-1))
+
+    return policy
 
 
 def of_followers(pair: Pair, keys) -> tuple[dict[str, jax.Array], episodes.EpisodeMetrics]:
