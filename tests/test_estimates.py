@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -25,7 +24,7 @@ from jaxparl.evaluation.offers import learned_offers
 from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, target_weights
-from jaxparl.validation import black_boxes, estimated, metrics
+from jaxparl.validation import estimated, metrics
 from jaxparl.validation.frozen import freeze
 from jaxparl.validation.mixes import mixes
 from jaxparl.validation.schemes import Scheme
@@ -100,22 +99,19 @@ def learner_of(env: Environment, config: Config) -> Learner:
     return make_learner(Problem(config, env, env.default_params, config.hyper_params))
 
 
-def random_policy(learner: Learner, terms) -> metrics.Policy:
-    """Black boxes whose networks are noise, and that follow unless they like nothing less.
+def random_policy(pair: Pair) -> metrics.Policy:
+    """Black boxes that follow in three of four states, and act at random in the others.
 
     Were they hardly ever to follow, what is paid would be the mean of rare events. Its estimates
     have the right errors, but of so skewed a distribution intervals cover less, 89%.
     """
-    config, env = learner.problem.config, learner.problem.env
-    agents = black_boxes.make_black_boxes(config, env, terms)
-    fresh = jax.eval_shape(partial(black_boxes.init, agents), jax.random.key(0)).agent.params
-    rng = np.random.default_rng(5)
-    params = jax.tree.map(lambda leaf: np.float32(rng.normal(size=leaf.shape)), fresh)
 
     def policy(env_state, recommendation):
-        values = black_boxes.q_values(agents, params, env_state, recommendation)  # [N, A]
-        asked = jnp.take_along_axis(values, recommendation[:, None], axis=-1)[:, 0]
-        return jnp.where(asked > values.min(-1), recommendation, values.argmax(-1))
+        state_key = jax.random.fold_in(jax.random.key(5), pair.exact.state_index(env_state))
+        key_follow, key_action = jax.random.split(state_key)
+        follows = jax.random.bernoulli(key_follow, 0.75, recommendation.shape)
+        own = jax.random.randint(key_action, recommendation.shape, 0, pair.exact.num_actions)
+        return jnp.where(follows, recommendation, own)
 
     return policy
 
@@ -148,6 +144,7 @@ def of_followers(pair: Pair, keys) -> tuple[dict[str, jax.Array], episodes.Episo
 
 def of_black_boxes(pair: Pair, keys) -> tuple[dict[str, jax.Array], estimated.EstimatedMetrics]:
     """The metrics of validation: exactly, and by episodes, once for each key."""
+    policy = random_policy(pair)
     scheme = Scheme(contract_weight=1.0, nudge=0.03 if pair.exact.observed_actions else 0.0)
     solved, unsolved = (learner_of(env, pair.config) for env in (pair.exact, pair.unsolved))
     weights = target_weights(noise(solved, keys[0]))
@@ -155,7 +152,6 @@ def of_black_boxes(pair: Pair, keys) -> tuple[dict[str, jax.Array], estimated.Es
     @jax.jit
     def exact():
         terms = make_terms(solved, freeze(solved, weights), scheme)
-        policy = random_policy(solved, terms)
         found = metrics.evaluate(solved, terms, policy, jnp.float32(0))
         utility = metrics.play_out(solved, terms, policy).values.utilities
         mixed, agents = mixes(pair.exact.num_agents), np.arange(pair.exact.num_agents)
@@ -165,7 +161,6 @@ def of_black_boxes(pair: Pair, keys) -> tuple[dict[str, jax.Array], estimated.Es
     @jax.jit
     def evaluate(keys):
         terms = make_terms(unsolved, freeze(unsolved, weights), scheme)
-        policy = random_policy(unsolved, terms)
         loss = jnp.float32(0)
         return jax.lax.map(
             lambda key: estimated.evaluate(unsolved, terms, policy, key=key, agent_loss=loss), keys
