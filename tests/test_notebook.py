@@ -15,9 +15,12 @@ CELLS = (
     """
 import logging
 from pathlib import Path
-import jaxparl
+import jax, jaxparl
+from jaxparl import startup
 from jaxparl.experiment.options import Job, RunOptions
 
+startup.start([])  # compiled programs are kept, as in the other tests
+jax.config.update("jax_disable_most_optimizations", True)
 env, _ = jaxparl.make("game_tree", depth=2)
 config = jaxparl.Config(
     iterations=20, target_interval=1, evaluation_interval=1, hidden_sizes=(8,), replay_capacity=80

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from command_line import SMALL_COIN_GAME, SMALL_TREE, finished, stopped_tree
 from matplotlib.figure import Figure
 from test_summaries import EVALUATIONS, metrics
 
@@ -59,23 +58,6 @@ def test_one_run_and_a_result_of_validation_are_drawn_too():
     assert "Recommendations followed" in {axis.get_title(loc="left") for axis in validated.axes}
 
 
-def test_a_folder_is_drawn_as_its_own_figure_is():
-    folder = finished(*SMALL_TREE)
-    figure = jaxparl.plot(folder)
-    assert legend(figure) == ["tree 0 (2 seeds)", "exact"]
-    arrays = np.load(folder / "metrics.npz")
-    (mean,) = curves(figure, THICK)
-    np.testing.assert_allclose(mean.get_ydata(), arrays["principal_utility"].mean(axis=0))
-    assert legend(jaxparl.plot({"mine": str(folder)}))[0] == "mine: tree 0 (2 seeds)"
-
-
-def test_the_validation_of_a_folder_is_drawn_when_asked_for():
-    folder = finished(*SMALL_COIN_GAME, "--validate")
-    names = [name.split(" (")[0] for name in legend(jaxparl.plot(folder, validation=True))]
-    assert {"principal", "selfish", "exact"} <= set(names)
-    assert "selfish" not in "".join(legend(jaxparl.plot(folder)))
-
-
 def test_a_figure_is_a_picture_in_a_notebook_and_pyplot_does_not_know_it():
     figure = jaxparl.plot(TrainResult(None, metrics(), 100))
     assert figure._repr_png_().startswith(b"\x89PNG")
@@ -94,13 +76,6 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(results, error, message):
     with pytest.raises(error, match=message) as raised:
         jaxparl.plot(results)
     assert "\n" not in str(raised.value)
-
-
-def test_a_folder_without_what_is_asked_for_is_refused():
-    with pytest.raises(ValueError, match="holds no finished training"):
-        jaxparl.plot(stopped_tree())
-    with pytest.raises(ValueError, match="holds no finished validation"):
-        jaxparl.plot(finished(*SMALL_TREE), validation=True)
 
 
 def test_without_matplotlib_one_line_says_what_to_install(monkeypatch):

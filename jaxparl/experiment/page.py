@@ -72,8 +72,8 @@ def closing_table(groups: Sequence[Group], result: StageResult) -> str:
     columns = closing_columns(groups, result)
     header = [column.header for column in columns]
     rows = list(zip(*(column.cells for column in columns), strict=True))
-    legends = [f'<p class="legend">{escape(line)}</p>' for line in closing_legends(groups, result)]
-    return "\n".join([_table(header, rows), *legends])
+    legends = "<br>\n".join(map(escape, closing_legends(groups, result)))
+    return f'{_table(header, rows)}\n<p class="legend">{legends}</p>'
 
 
 def _section(section: Section) -> str:
