@@ -1,5 +1,5 @@
 # Everything here runs in .venv, which the first target that needs it sets up, and which is
-# brought up to date whenever setup.cfg, pyproject.toml or constraints.txt changes.
+# brought up to date whenever pyproject.toml or constraints.txt changes.
 #
 #   make tree ARGS='--iterations 2000'          with options of train.py
 #   make test PYTHON=python3.12 VENV=.venv312   in a second environment, with another Python
@@ -15,14 +15,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Where pyright finds envs/ under the name that it is installed by, jaxparl.envs.
 TYPINGS := .typings/jaxparl/envs
-BENCHMARKS := $(filter-out report_card same_bits,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out report_card same_bits tables,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup tree coin test test-oldest lint docs bench clean
+.PHONY: help setup tree coin test test-oldest lint docs results bench release-check clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) $(TYPINGS)  ## install jaxparl and its tools into .venv
 
@@ -39,7 +39,7 @@ test: $(READY)  ## run the tests (ARGS='-m slow': the full-size checks)
 	$(BIN)/python $(PYTEST) $(ARGS)
 
 # Warnings are no errors there: of what is old, much is deprecated by now.
-test-oldest: $(OLDEST)/.ready  ## run the tests with the oldest versions that setup.cfg allows
+test-oldest: $(OLDEST)/.ready  ## run the tests with the oldest versions that pyproject.toml allows
 	$(OLDEST)/bin/python $(PYTEST) -W default $(ARGS)
 
 # pyright follows only packages that declare themselves typed (PEP 561). To see whether the
@@ -53,7 +53,7 @@ lint: $(READY) $(TYPINGS)  ## check style, format, types, sizes, and who imports
 	$(BIN)/python -m pytest tests/test_house.py
 	@rm -rf build
 	@$(PIP) install --no-deps --no-build-isolation --target build/types .
-	cd build/types && $(abspath $(BIN))/lint-imports --no-logo --no-cache ../../setup.cfg
+	cd build/types && $(abspath $(BIN))/lint-imports --no-logo --no-cache ../../pyproject.toml
 	@site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
 	for name in gymnax optax chex; do \
 	  cp -R "$$site/$$name" build/types && touch build/types/$$name/py.typed || exit 1; done
@@ -63,8 +63,14 @@ lint: $(READY) $(TYPINGS)  ## check style, format, types, sizes, and who imports
 docs: $(VENV)/.docs  ## build the site into site/: notebooks run, and a broken link is an error
 	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict
 
+results: $(READY)  ## make the tables of the docs from docs/measured/ (ARGS='--keep runs/NAME': add a run)
+	$(BIN)/python benchmarks/tables.py $(ARGS)
+
 bench: $(READY)  ## run every benchmark in turn, which takes hours
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
+
+release-check: $(VENV)/.release  ## build a release into dist/, and try it in an empty environment
+	$(BIN)/python tests/release_check.py
 
 clean:  ## delete .venv, .venv-oldest and the caches, keep runs/
 	rm -rf $(VENV) $(OLDEST) .typings build dist site jaxparl.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -76,7 +82,7 @@ $(BIN)/python:
 	@echo 'Setting up $(VENV): some minutes the first time'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(READY): setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -84,7 +90,11 @@ $(VENV)/.docs: $(READY)
 	@$(PIP) install -c constraints.txt -e '.[docs]'
 	@touch $@
 
-$(OLDEST)/.ready: setup.cfg pyproject.toml constraints-oldest.txt
+$(VENV)/.release: $(READY)
+	@$(PIP) install -c constraints.txt -e '.[release]'
+	@touch $@
+
+$(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
 	@$(PYTHON) -m venv $(OLDEST)
 	@$(OLDEST)/bin/python -m pip --quiet --disable-pip-version-check install \
 	  -c constraints-oldest.txt -e '.[test]'

@@ -42,7 +42,9 @@ def ceilings(num_bytes: float) -> Rate:
     return Rate(2.0 * size**3 / product, 8.0 * array.size / copy)
 
 
-def floor_row(name: str, trained: Trained, compiled: jax.stages.Compiled, whole: float) -> Row:
+def floor_rows(
+    name: str, trained: Trained, compiled: jax.stages.Compiled, whole: float
+) -> list[Row]:
     """How fast an iteration could be, given its operations and bytes."""
     operations = compiled.cost_analysis()["flops"]
     weights = (trained.state.agent.params, trained.state.principal.params)
@@ -50,14 +52,13 @@ def floor_row(name: str, trained: Trained, compiled: jax.stages.Compiled, whole:
     through = 8 * sum(leaf.nbytes for leaf in jax.tree.leaves(weights))
     rate = ceilings(through)
     floor = operations / rate.operations + through / rate.bytes
-    return Row(
-        f"{name}: floor, {operations / 1e6:.1f} M operations at {rate.operations / 1e9:.0f} G/s "
-        f"and {through / 1e6:.1f} MB at {rate.bytes / 1e9:.0f} GB/s",
-        f"{1e6 * floor:.0f} us, {floor / whole:.0%} of the iteration",
-        "",
-        None,
-        {"floor_seconds": floor, "seconds": whole},
-    )
+    found = {
+        "million operations": f"{operations / 1e6:.1f} at {rate.operations / 1e9:.0f} G/s",
+        "megabytes through the optimisers": f"{through / 1e6:.1f} at {rate.bytes / 1e9:.0f} GB/s",
+        "the floor": f"{1e6 * floor:.0f} us ({floor / whole:.0%})",
+    }
+    rows = [Row(f"{name}: {what}", shown, "", None) for what, shown in found.items()]
+    return [*rows[:-1], rows[-1]._replace(values={"floor_seconds": floor, "seconds": whole})]
 
 
 def python_row(name: str, trained: Trained, compiled: jax.stages.Compiled, whole: float) -> Row:
@@ -69,8 +70,8 @@ def python_row(name: str, trained: Trained, compiled: jax.stages.Compiled, whole
     jax.block_until_ready(state)
     taken = (time.perf_counter() - start) / CALLS
     return Row(
-        f"{name}: an iteration called from Python, one by one",
-        f"{1e6 * taken:.0f} us, {taken / whole:.2f} times the compiled loop's",
+        f"{name}: called from Python, one by one",
+        f"{1e6 * taken:.0f} us ({taken / whole:.0%})",
         "",
         None,
     )
@@ -89,7 +90,7 @@ def part(name: str) -> list[Row]:
     compiled = jax.jit(step, donate_argnums=0).lower(trained.state, jnp.int32(0)).compile()
     return [
         *rows,
-        floor_row(name, trained, compiled, whole),
+        *floor_rows(name, trained, compiled, whole),
         python_row(name, trained, compiled, whole),
     ]
 

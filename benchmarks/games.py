@@ -1,11 +1,11 @@
 """What the pages of the games say: exact values, and what every seed has learned.
 
-    python benchmarks/games.py [--parts machine ...] [--write docs/games/results]
+    python benchmarks/games.py [--parts machine ...] [--write docs/measured/games]
 
 Each part solves a game exactly. Then it runs one command, which trains a preset and, where the
-preset says so, validates its principals. --write keeps what was found, one JSON file per part. The
-tables in docs/games/ are made of these files. Wall-clock times are of the whole command, compiling
-included. Exits with 1 if a bar is missed.
+preset says so, validates its principals. --write keeps what was found, one JSON file per part, of
+which tables.py makes the tables in docs/games/. Wall-clock times are of the whole command,
+compiling included. Exits with 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from parts import estimated_game
+from parts import game_tables
+from parts.markdown import by_seed, interval, values_of
 from report_card import Row, announce, option_parser, report
 
 from jaxparl.environment import Environment, GameParams
@@ -31,7 +32,6 @@ from jaxparl.equilibrium import solutions_of, stationary_response, value_iterati
 from jaxparl.experiment.provenance import machine, versions
 
 ROOT = Path(__file__).parents[1]
-MINUTES_BAR = 2.0
 
 
 class Part(NamedTuple):
@@ -42,6 +42,8 @@ class Part(NamedTuple):
       preset: what is trained, with its settings; empty where the game is only solved.
       least: the share of the exact best that every seed has to reach in training.
       validated: the same of black boxes under the principal; 0 where there is no bar.
+      solved: the seconds in which it has to be solved; 0 where there is no bar.
+      minutes: those that the command may take; 0 where there is no bar.
       settings: of the game, where there is no preset.
     """
 
@@ -49,6 +51,8 @@ class Part(NamedTuple):
     preset: str = "quick"
     least: float = 0.98
     validated: float = 0.0
+    solved: float = 0.0
+    minutes: float = 2.0
     settings: dict[str, Any] = {}  # noqa: RUF012
 
 
@@ -60,9 +64,9 @@ PARTS = {
     "commons_3": Part("commons"),
     "commons_5": Part("commons", "five"),
     "escape_room_2_1": Part("escape_room", least=0.99, validated=0.99),
-    "escape_room_3_2": Part("escape_room", "three", least=0.99, validated=0.99),
-    "cleanup": Part("cleanup", "full"),
-    "coin_game_3": Part("coin_game", "three", least=0.97),
+    "escape_room_3_2": Part("escape_room", "three", least=0.99, validated=0.99, minutes=0),
+    "cleanup": Part("cleanup", "full", minutes=30),
+    "coin_game_3": Part("coin_game", "three", least=0.97, solved=60, minutes=0),
     "coin_game_4": Part(
         "coin_game",
         preset="",
@@ -154,102 +158,10 @@ def train(part: Part) -> dict[str, Any]:
     return found
 
 
-def by_seed(group: dict[str, Any]) -> dict[str, dict[str, float | None]]:
-    """The last values of a group's metrics: seed -> name -> value; None where it is undefined."""
-    names = [name for name in group["metrics"] if not name.endswith("_last_quarter")]
-    return {
-        str(seed): {name: group["metrics"][name]["per_run"][str(seed)] for name in names}
-        for seed in group["seeds"]
-    }
-
-
 def measure(part: Part) -> dict[str, Any]:
     """Everything that is found of a part."""
     found = {"exact": solve(part)} | ({"learned": train(part)} if part.preset else {})
     return found | {"machine": machine(), "versions": versions()}
-
-
-# --- Tables -----------------------------------------------------------------------------------
-
-
-def table(head: list[str], lines: list[list[str]]) -> list[str]:
-    """The lines of a table in Markdown."""
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)]
-
-
-def number(value: float | None, form: str = ".3f") -> str:
-    """A value as it is shown; nothing where it is undefined."""
-    return "" if value is None else format(value, form)
-
-
-def exact_table(found: dict[str, Any]) -> list[str]:
-    """The exact values."""
-    exact = found["exact"]
-    if "optimal_welfare" not in exact:
-        head = ["principal's utility", "agent's", "principal's, if it may not pay"]
-        names = ["principal_utility", "agent_utility", "unpaid_principal_utility"]
-        return table(head, [[number(exact[name]) for name in names]])
-    head = ["best welfare", "of selfish play", "in equilibrium", "paid in equilibrium"]
-    names = ["optimal_welfare", "selfish_welfare", "equilibrium_welfare"]
-    paid = number(exact["equilibrium_payment_share"], ".2%")
-    return table(head, [[*(number(exact[name]) for name in names), paid]])
-
-
-#: The columns of what was learned, for one agent and for several: head, metric, format.
-OF_ONE = (
-    ("principal's utility", "principal_utility", ".3f"),
-    ("of the equilibrium's", "utility_ratio", ".1%"),
-    ("agent's utility", "agent_utility", ".3f"),
-    ("right recommendations", "recommendation_accuracy", ".1%"),
-)
-OF_MANY = (
-    ("welfare", "welfare", ".3f"),
-    ("of the best", "welfare_ratio", ".1%"),
-    ("paid", "payment_share", ".1%"),
-    ("gain by deviating", "deviation_gain", ".3f"),
-)
-VALIDATED = (
-    ("black boxes", "welfare", ".3f"),
-    ("of the best", "welfare_ratio", ".1%"),
-    ("paid", "payment_share", ".1%"),
-    ("followed", "followed_share", ".1%"),
-)
-
-
-def learned_table(found: dict[str, Any]) -> list[str]:
-    """What every seed has learned, and what black boxes make of it."""
-    seeds = found["learned"]["seeds"]
-    validated = validation_of(found)
-    columns = OF_MANY if "welfare" in next(iter(seeds.values())) else OF_ONE
-    more = VALIDATED if validated else ()
-    lines = [
-        [
-            seed,
-            *(number(values[name], form) for _, name, form in columns),
-            *(number(validated[seed][name], form) for _, name, form in more),
-        ]
-        for seed, values in seeds.items()
-    ]
-    return table(["seed", *(head for head, *_ in (*columns, *more))], lines)
-
-
-def validation_of(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What black boxes bring under the principal of each seed, with its share of the best."""
-    principal = found["learned"].get("schemes", {}).get("principal", {})
-    return {
-        seed: values | {"welfare_ratio": values["welfare"] / values["optimal_welfare"]}
-        for seed, values in principal.items()
-        if "welfare" in values
-    }
-
-
-def tables(found: dict[str, Any]) -> list[str]:
-    """All lines of a part's tables, as they stand in its page."""
-    if not found["exact"]:
-        head, *lines = estimated_game.lines(found)
-        return table(head, lines)
-    learned = ["", *learned_table(found)] if "learned" in found else []
-    return [*exact_table(found), *learned]
 
 
 # --- Bars -------------------------------------------------------------------------------------
@@ -258,24 +170,54 @@ def tables(found: dict[str, Any]) -> list[str]:
 def rows(name: str, part: Part, found: dict[str, Any]) -> list[Row]:
     """What was found beside its bars."""
     if not found["exact"]:
-        return estimated_game.rows(name, found)
+        return estimated_rows(name, part, found)
     seconds = found["exact"]["seconds"]
-    result = [Row(f"{name}: solved, compiling included", f"{seconds:.1f} s", "", None, found)]
+    solved = at_most(f"{name}: solved, compiling included", seconds, part.solved, "s")
+    result = [solved._replace(values=found)]
     if not part.preset:
         return result
     learned = found["learned"]
-    main = "welfare_ratio" if "optimal_welfare" in found["exact"] else "utility_ratio"
-    worst = min(values[main] or 0.0 for values in learned["seeds"].values())
+    worst = game_tables.worst(found)
     result.append(
         at_least(f"{name}: the worst of {len(learned['seeds'])} seeds", worst, part.least)
     )
     if part.validated:
-        worst = min(values["welfare_ratio"] for values in validation_of(found).values())
+        boxes = game_tables.validation_of(found)
+        worst = values_of(boxes, "validated_welfare_ratio").min()
         result.append(at_least(f"{name}: black boxes, the worst seed", worst, part.validated))
-    minutes = learned["seconds"] / 60
-    bar = f"<= {MINUTES_BAR:g} min"
-    took = f"{name}: {learned['command']}"
-    return [*result, Row(took, f"{minutes:.2f} min", bar, minutes <= MINUTES_BAR)]
+    command = f"{name}: {learned['command']}"
+    return [*result, at_most(command, learned["seconds"] / 60, part.minutes, "min")]
+
+
+def estimated_rows(name: str, part: Part, found: dict[str, Any]) -> list[Row]:
+    """The same of a game without a table: better than without a principal, and in time."""
+    learned = found["learned"]
+    principal, selfish, cooperative = (
+        interval(values_of(learned["schemes"][scheme], "welfare"))
+        for scheme in ("principal", "selfish", "cooperative")
+    )
+    return [
+        Row(
+            f"{name}: welfare under the principal, lower end",
+            f"{principal[1]:.2f}",
+            f"> {selfish[2]:.2f}, selfish, upper end",
+            principal[1] > selfish[2],
+            found,
+        ),
+        Row(
+            f"{name}: the same over that of cooperative agents",
+            f"{principal[0] / cooperative[0]:.1%}",
+            "",
+            None,
+        ),
+        at_most(f"{name}: {learned['command']}", learned["seconds"] / 60, part.minutes, "min"),
+    ]
+
+
+def at_most(what: str, value: float, bar: float, unit: str) -> Row:
+    """A row with an upper bar, unless that is 0."""
+    rule = f"<= {bar:g} {unit}" if bar else ""
+    return Row(what, f"{value:.2f} {unit}", rule, value <= bar if bar else None)
 
 
 def at_least(what: str, value: float, bar: float) -> Row:
@@ -292,7 +234,6 @@ def main() -> int:
     for name in options.parts:
         found = measure(PARTS[name])
         result += announce(rows(name, PARTS[name], found))
-        print("\n".join(["", name, "", *tables(found)]), flush=True)
         if options.write:
             path = options.write / f"{name}.json"
             path.write_text(json.dumps(found, indent=2) + "\n")

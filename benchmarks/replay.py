@@ -159,7 +159,7 @@ def rows_of(runs: int) -> list[Row]:
     }
     whole = [
         Row(
-            f"runs: {runs:,}. {program}: one iteration of one run, median of {REPEATS} calls",
+            f"{program}: {runs:,} runs, one iteration of one, median of {REPEATS} calls",
             f"{timing.median_us:.1f} us; compiled in {timing.compile_s:.1f} s;"
             f" {timing.gigabytes:.3f} GB",
             "",
@@ -169,7 +169,7 @@ def rows_of(runs: int) -> list[Row]:
         for program, timing in timings.items()
     ]
     return whole + [
-        Row(f"runs: {runs:,}. an item {what}", f"{1e3 * cost / BATCH:.0f} ns", "", None)
+        Row(f"an item {what}: {runs:,} runs", f"{1e3 * cost / BATCH:.0f} ns", "", None)
         for what, cost in cost_us.items()
     ]
 

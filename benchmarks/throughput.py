@@ -166,7 +166,7 @@ def measured_row(name: str, num_envs: int, first: Measured, found: Measured) -> 
     bar = BARS.get((jax.default_backend(), name, runs))
     return Row(
         f"{name}: {runs:,} runs, iterations/s in all (environment steps/s; of linear; "
-        "compiled in; held by a run)",
+        "compiled in; memory of a run)",
         f"{rate:,.0f} ({rate * num_envs:,.0f}; {linear:.0%}; "
         f"{found.compile_seconds:.1f} s; {found.bytes_per_run / 1e6:.1f} MB)",
         f">= {bar:,}" if bar else "",

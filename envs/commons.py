@@ -216,12 +216,13 @@ class Commons(PrincipalAgentEnvironment[CommonsState, CommonsParams]):
 
 _CONFIG = dataclasses.replace(
     SEVERAL_AGENTS,
-    iterations=4_000,
+    iterations=8_000,
+    num_envs=32,
     batch_size=64,
-    replay_capacity=16_000,
+    replay_capacity=32_000,
     hidden_sizes=(32, 32),
     target_interval=50,
-    evaluation_interval=400,
+    evaluation_interval=800,
     hyper_params=dataclasses.replace(
         SEVERAL_AGENTS.hyper_params,
         learning_rate=1e-3,

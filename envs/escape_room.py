@@ -203,8 +203,9 @@ class EscapeRoom(PrincipalAgentEnvironment[RoomState, RoomParams]):
 _CONFIG = dataclasses.replace(
     SEVERAL_AGENTS,
     iterations=6_000,
+    num_envs=32,
     batch_size=64,
-    replay_capacity=4_000,
+    replay_capacity=16_000,
     hidden_sizes=(32, 32),
     loss="squared",
     max_gradient_norm=None,
@@ -215,10 +216,10 @@ _CONFIG = dataclasses.replace(
         SEVERAL_AGENTS.hyper_params,
         learning_rate=2e-3,
         epsilon=0.5,
-        epsilon_final=0.2,
+        validation_epsilon=0.05,
         follow_share=0.95,
         alpha=0.3,
-        nudge=0.1,
+        nudge=0.4,
     ),
 )
 
@@ -231,6 +232,7 @@ def _preset(summary: str, num_agents: int, num_pullers: int) -> Preset:
         config=_CONFIG,
         games="0:1",
         seeds="0:10",
+        validate=True,
     )
 
 

@@ -39,7 +39,7 @@ class Dilemma(NamedTuple):
 DILEMMAS = MappingProxyType(
     {
         "prisoners_dilemma": Dilemma(3.0, 0.0, 5.0, 1.0, ("cooperate", "defect")),
-        "stag_hunt": Dilemma(2.0, 0.0, 1.0, 1.0, ("stag", "hare")),
+        "stag_hunt": Dilemma(4.0, 0.0, 3.0, 3.0, ("stag", "hare")),
         "chicken": Dilemma(3.0, 1.0, 4.0, 0.0, ("swerve", "straight")),
     }
 )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Sets up this process and runs the command line.
+    """Sets up this process and runs the command line, or prints the version for `--version`.
 
     Raises:
       SystemExit: see `cli.main`.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:  # at once, and even where JAX cannot be imported
+        print(f"jaxparl {importlib.metadata.version('jaxparl')}")
+        return
     try:
         from jaxparl import startup
     except ValueError as error:

@@ -11,9 +11,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 
-def by_shape(structure: Any) -> str:
+def by_shape(structure: Any, /) -> str:
     """A `__repr__` of a dataclass of arrays: by dtype and shape, a single number as it is.
 
     Examples:
@@ -53,7 +54,7 @@ def _fields(structure: Any) -> dict[str, Any]:
 
 def _has_numbers(value: Any) -> bool:
     is_array = isinstance(value, np.ndarray | np.generic | jax.Array)
-    return is_array and not isinstance(value, jax.core.Tracer)
+    return is_array and not isinstance(value, Tracer)
 
 
 def _shape(value: Any) -> str:

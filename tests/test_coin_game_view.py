@@ -12,7 +12,7 @@ from jaxparl.envs import make
 
 @functools.partial(jax.jit, static_argnums=0)
 def see(env, states):
-    """What every agent sees in every state, `[S, N, H, W, 4]`."""
+    """What every agent sees in every state, `[S, N, H, W, 2 N]`."""
     return jax.vmap(env.get_obs)(states)  # over S
 
 
@@ -30,12 +30,28 @@ def test_the_planes_show_oneself_the_other_ones_own_coin_and_the_others():
     np.testing.assert_array_equal(second, [below, here, coin, empty])
 
 
-def test_the_plane_of_the_others_counts_them():
+def test_the_planes_of_three_agents_begin_with_oneself_and_the_agent_after():
     env, params = make("coin_game", grid_size=2, num_agents=3)
     observation = see_one(env, place(env, ((0, 0), (0, 1), (0, 1)), (1, 0), colour=2))
-    np.testing.assert_array_equal(observation[0, ..., 1], [[0, 2], [0, 0]])
-    np.testing.assert_array_equal(observation[1, ..., 1], [[1, 1], [0, 0]])
+    first, right, empty, coin = (
+        [[1, 0], [0, 0]],
+        [[0, 1], [0, 0]],
+        np.zeros((2, 2)),
+        [[0, 0], [1, 0]],
+    )
+    planes = np.moveaxis(observation, -1, 1)
+    np.testing.assert_array_equal(planes[0], [first, right, right, empty, empty, coin])
+    np.testing.assert_array_equal(planes[1], [right, right, first, empty, coin, empty])
+    np.testing.assert_array_equal(planes[2], [right, first, right, coin, empty, empty])
     assert env.observation_space(params).contains(jnp.asarray(observation[0]))
+
+
+def test_no_two_states_of_three_agents_look_the_same_to_any_of_them():
+    env, _ = make("coin_game", grid_size=2, num_agents=3, view="centred")
+    states = env.exact.states()
+    seen = np.asarray(see(env, states))
+    for agent in range(3):
+        assert len(np.unique(seen[:, agent].reshape(len(seen), -1), axis=0)) == len(seen)
 
 
 def test_agents_that_swap_places_and_colours_swap_what_they_see():

@@ -240,7 +240,7 @@ def test_a_recorded_episode_is_one_of_the_game_and_a_frame_per_step(tmp_path):
     animation.episode(path, env, steps)
     with Image.open(path) as picture:
         frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(picture)]
-    assert len(frames) == 5
+    assert len(frames) == 6  # the state before each step, and the one after the last
     assert all((one != other).any() for one, other in itertools.pairwise(frames))
 
 

@@ -13,7 +13,7 @@ from jaxparl.equilibrium import solutions_of
 # Of one agent, by its own action and the other's.
 PAYOFFS = {
     "prisoners_dilemma": [[3, 0], [5, 1]],
-    "stag_hunt": [[2, 0], [1, 1]],
+    "stag_hunt": [[4, 0], [3, 3]],
     "chicken": [[3, 1], [4, 0]],
 }
 # Of both agents a step: the best welfare, that of selfish play, and the least that is paid for the
@@ -22,7 +22,7 @@ BY_HAND = {
     # Both cooperate; both defect; each is paid 5 - 3 for not defecting.
     "prisoners_dilemma": (6, 2, 4),
     # Both hunt the stag, which is an equilibrium, and cannot gain by another action.
-    "stag_hunt": (4, 4, 0),
+    "stag_hunt": (8, 8, 0),
     # Both swerve; one swerves and the other goes straight; each is paid 4 - 3.
     "chicken": (6, 5, 2),
 }

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
+from release_check import ROOT, readme_example
 from small import unoptimised
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 MOST_WORDS, MOST_LINES = 600, 8
 
 
 def test_the_python_example_runs_and_prints_what_it_says(capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example, told = readme_example()
     names: dict = {}
     with unoptimised():
         exec(example, names)
-    (told,) = re.findall(r"^print\(.*\)  # (.*)$", example, re.MULTILINE)
     assert capsys.readouterr().out == f"{told}\n"
     # Every seed has learned what the README says.
     share = float(re.findall(r"end at about (0\.\d+)", README)[0])
@@ -25,6 +24,6 @@ def test_the_python_example_runs_and_prints_what_it_says(capsys):
 
 
 def test_the_first_screen_stays_one():
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example, _ = readme_example()
     assert len([line for line in example.splitlines() if line]) <= MOST_LINES
     assert len(README.split()) <= MOST_WORDS

@@ -1,21 +1,22 @@
-"""Who imports whom: the rules in setup.cfg hold, and are those that CONTRIBUTING.md shows."""
+"""Who imports whom: the rules in pyproject.toml hold, and are those that CONTRIBUTING.md shows."""
 
 from __future__ import annotations
 
 import ast
-import configparser
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 ENVS = ROOT / "envs"
-RULES = configparser.ConfigParser()
-RULES.read(ROOT / "setup.cfg")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RULES = {rule["id"]: rule for rule in PROJECT["tool"]["importlinter"]["contracts"]}
+NAMES = {rule["name"] for rule in RULES.values()}
 COLOUR = re.compile(r"\x1b\[\d+m")
 # The vocabulary, which every room may import.
 VOCABULARY = {"types", "numbers", "config", "run_options", "exact", "environment"}
@@ -28,7 +29,7 @@ def installed(tmp_path):
     shutil.copytree(ROOT / "jaxparl", tmp_path / "jaxparl", ignore=ignored)
     shutil.copytree(ENVS, tmp_path / "jaxparl" / "envs", ignore=ignored)
     # Import-linter finds its rules there, whatever its version calls the option.
-    shutil.copy(ROOT / "setup.cfg", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
 
@@ -40,12 +41,8 @@ def broken(folder: Path) -> set[str]:
     shown = COLOUR.sub("", shown)
     assert re.search(r"Contracts: \d+ kept, \d+ broken", shown), shown
     found = re.findall(r"^(.*) (?:KEPT|BROKEN)$", shown, re.MULTILINE)
-    assert set(found) == {section["name"] for section in rules()}
+    assert set(found) == NAMES
     return set(re.findall(r"^(.*) BROKEN$", shown, re.MULTILINE))
-
-
-def rules() -> list[configparser.SectionProxy]:
-    return [RULES[name] for name in RULES.sections() if name.startswith("importlinter:contract")]
 
 
 def test_every_room_imports_only_what_it_may(installed):
@@ -55,14 +52,13 @@ def test_every_room_imports_only_what_it_may(installed):
 def test_whatever_breaks_a_rule_is_found(installed):
     wrong = "import jaxparl.envs, jaxparl.training, matplotlib, orbax, rich, tyro\n"
     (installed / "jaxparl" / "contracts" / "wrong.py").write_text(wrong)
-    assert broken(installed) == {section["name"] for section in rules()}
+    assert broken(installed) == NAMES
 
 
 def test_the_contributing_guide_shows_the_same_floors():
     rows = re.findall(r"^\| (\d+) \| ([^|]*) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
     shown = {room: int(floor) for floor, cell in rows for room in re.findall(r"`(\w+)/?`", cell)}
-    lines = RULES["importlinter:contract:rooms"]["layers"].split("\n")
-    layers = [line.replace("|", " ").split() for line in lines if line]
+    layers = [line.replace("|", " ").split() for line in RULES["rooms"]["layers"]]
     order = [room for layer in layers for room in layer]
     assert set(shown) == set(order)
     assert [shown[room] for room in order] == sorted(shown.values(), reverse=True)

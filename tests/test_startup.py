@@ -14,6 +14,7 @@ import jax
 import pytest
 from command_line import RESUMED, SMALL_TREE, assert_same_results, finished, train
 
+import jaxparl
 from jaxparl import __main__, startup
 from jaxparl.experiment import processes
 
@@ -214,6 +215,13 @@ def test_the_command_is_the_module(capsys):
         __main__.main(["--help"])
     assert stop.value.code == 0
     assert "usage: jaxparl" in capsys.readouterr().out
+
+
+def test_the_version_is_printed_even_where_jax_cannot_start():
+    command = [sys.executable, "-m", "jaxparl", "--version"]
+    nowhere = os.environ | {"JAX_PLATFORMS": "nowhere"}
+    printed = subprocess.run(command, env=nowhere, capture_output=True, text=True, check=True)
+    assert (printed.stdout, printed.stderr) == (f"jaxparl {jaxparl.__version__}\n", "")
 
 
 def test_a_process_learns_in_float32_and_says_so_if_it_was_told_otherwise(capsys):

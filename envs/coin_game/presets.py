@@ -41,6 +41,19 @@ def _fast(nudge: float, learning_rate: float = 5e-4, **changes: int) -> Config:
     return dataclasses.replace(_FAST, hyper_params=hyper_params, **changes)
 
 
+def _of_three() -> Config:
+    """The same for three agents: all of them follow in half of the episodes."""
+    config = _fast(
+        nudge=0.05,
+        learning_rate=1e-3,
+        iterations=40_000,
+        num_envs=32,
+        replay_capacity=400_000,
+    )
+    hyper_params = dataclasses.replace(config.hyper_params, follow_share=0.8)
+    return dataclasses.replace(config, hyper_params=hyper_params)
+
+
 def _preset(summary: str, settings: Settings, config: Config, seeds: str) -> Preset:
     """The game is not random, so there is one; its principals are validated."""
     return Preset(
@@ -92,9 +105,9 @@ PRESETS = {
         seeds="0:3",
     ),
     "three": Preset(
-        summary="3x3 with three agents: 3 seeds of 20,000 iterations",
+        summary="3x3 with three agents: 3 seeds of 40,000 iterations",
         settings=_THREE,
-        config=_fast(nudge=0.05, iterations=20_000),
+        config=_of_three(),
         games="0:1",
         seeds="0:3",
     ),

@@ -192,28 +192,31 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
         return jax.lax.scan(place, nowhere, (jnp.arange(len(u)), u), unroll=_UNROLLED)[0]
 
     def get_obs(self, state: CoinState, params: Any = None, key: Any = None) -> jax.Array:
-        """`[N, H, W, 4]` float32, what each agent sees, in four planes.
+        """`[N, H, W, 2 N]` float32, what each agent sees: a plane per agent, and one per colour.
 
-        They show the agent itself, the others, its own coin, another's coin. Where several others
-        share a cell, their plane counts them.
+        The first plane shows the agent itself, the next one the agent after it, and so on; then
+        come its own coin, that of the agent after it, and so on. Of two agents these are the
+        agent itself, the other one, its own coin, the other's.
         """
         del params, key
-        size, agents = self.settings.grid_size, jnp.arange(self.num_agents, dtype=jnp.int16)
+        size, num_agents = self.settings.grid_size, self.num_agents
+        agents, num_planes = jnp.arange(num_agents), 2 * num_agents
         # The plane and the cell of each agent and of the coin, `[N, N + 1]` by who sees it.
-        plane = jnp.where(agents[:, None] == agents[None], 0, 1)
-        plane = jnp.column_stack([plane, jnp.where(agents == state.colour, 2, 3)])
+        plane = (agents[None] - agents[:, None]) % num_agents
+        coin = num_agents + (state.colour.astype(agents.dtype) - agents) % num_agents
+        plane = jnp.column_stack([plane, coin])
         cells = jnp.append(state.agents, state.coin)[None]
         if self.settings.view == "centred":
             cells = self.torus.relative_to(cells, state.agents[:, None])
-        place = 4 * cells.astype(plane.dtype) + plane
-        is_there = place[:, :, None] == jnp.arange(4 * self.torus.num_cells)[None, None]
-        return jnp.sum(is_there, axis=1, dtype=jnp.float32).reshape(-1, size, size, 4)
+        place = num_planes * cells.astype(plane.dtype) + plane
+        is_there = place[:, :, None] == jnp.arange(num_planes * self.torus.num_cells)[None, None]
+        return jnp.sum(is_there, axis=1, dtype=jnp.float32).reshape(-1, size, size, num_planes)
 
     def observation_space(self, params: CoinParams | None = None) -> spaces.Box:
-        """`[H, W, 4]`, of one agent."""
+        """`[H, W, 2 N]`, of one agent."""
         del params
         size = self.settings.grid_size
-        return spaces.Box(0.0, float(self.num_agents - 1), (size, size, 4), jnp.float32)
+        return spaces.Box(0.0, 1.0, (size, size, 2 * self.num_agents), jnp.float32)
 
     @property
     def action_labels(self) -> tuple[str, ...]:

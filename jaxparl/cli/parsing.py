@@ -92,7 +92,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "merge": (Merge, "join the parts of a sweep that was trained with --shard"),
     "show": (Show, "print and draw finished runs again, one or several together"),
     "export": (Export, "write finished runs as other tools read them"),
-    "help": (_Help, "print this help"),
+    "help": (_Help, "print this help; jaxparl --version prints the version"),
 }
 
 

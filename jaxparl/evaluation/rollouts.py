@@ -126,6 +126,7 @@ class Step(NamedTuple):
       payment: what was paid for their outcomes.
       reward: the agents' rewards, payments not included.
       was_over: `[]` bool, whether the episode had ended before this step.
+      next_env_state: the state after the step.
     """
 
     env_state: PyTree
@@ -134,6 +135,7 @@ class Step(NamedTuple):
     payment: jax.Array
     reward: jax.Array
     was_over: jax.Array
+    next_env_state: PyTree
 
 
 def play_back(problem: Problem, decide: Decide, key: jax.Array, length: int) -> Step:
@@ -163,8 +165,9 @@ def record_episode(problem: Problem, decide: Decide, key: jax.Array, length: int
         recommendation, action, payments = decide(env_state)
         _, _, reward, terminated, truncated, info = env.step(key, env_state, action, env_params)
         payment = payments_for(payments, info["outcome"])
-        recorded = Step(env_state, recommendation, action, payment, reward, was_over)
-        return (info["next_state"], was_over | terminated | truncated), recorded
+        following = info["next_state"]
+        recorded = Step(env_state, recommendation, action, payment, reward, was_over, following)
+        return (following, was_over | terminated | truncated), recorded
 
     _, env_state = env.reset_env(key_reset, env_params)
     start = env_state, jnp.bool_(False)

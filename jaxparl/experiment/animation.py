@@ -19,10 +19,14 @@ from jaxparl.experiment.figures import STYLE, new_figure
 # Red and blue first, as the agents of the Coin Game are called.
 _AGENT_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _FRAMES_PER_SECOND = 2
+# The size of the text in points, and what fits beside the picture: characters times points.
+_TEXT_SIZE, _TEXT_SPACE = 9.0, 440.0
 
 
 def episode(path: Path, env: Environment, steps: Step) -> None:
     """Draws an episode as a GIF: the game, and beside it recommendations, actions and payments.
+
+    There is a frame for every step, of the state before it, and one for how the game stands then.
 
     Args:
       path: of the GIF.
@@ -30,23 +34,31 @@ def episode(path: Path, env: Environment, steps: Step) -> None:
       steps: the steps of the episode, with a leading axis T.
     """
     steps = jax.tree.map(np.asarray, steps)
+    length = len(steps.action)
+    states = jax.tree.map(
+        lambda before, after: np.concatenate([before, after[-1:]]),
+        steps.env_state,
+        steps.next_env_state,
+    )
     with mpl.rc_context({**STYLE, "axes.prop_cycle": cycler(color=_AGENT_COLOURS)}):
         figure = new_figure(7.4, 3.5)
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
 
-        def frame(step: int) -> None:
+        def frame(number: int) -> None:
+            step = min(number, length - 1)
+            title = f"step {step + 1} of {length}" if number == step else f"after step {length}"
             left.clear()
             left.grid(False)
-            env.draw(left, jax.tree.map(lambda leaf: leaf[step], steps.env_state))
-            left.set_title(f"step {step + 1} of {len(steps.action)}", loc="left", fontsize=10)
+            env.draw(left, jax.tree.map(lambda leaf: leaf[number], states))
+            left.set_title(title, loc="left", fontsize=10)
             right.clear()
             _draw_sums(right, steps, step)
-            title = _describe_step(env, steps, step)
-            right.set_title(title, loc="left", fontsize=9, family="monospace")
+            lines = _describe_step(env, steps, step)
+            size = min(_TEXT_SIZE, _TEXT_SPACE / max(map(len, lines)))
+            right.set_title("\n".join(lines), loc="left", fontsize=size, family="monospace")
 
         # Without an init_func of its own the animation would draw the first frame twice.
-        length = len(steps.action)
-        animation = FuncAnimation(figure, frame, frames=length, init_func=lambda: None)
+        animation = FuncAnimation(figure, frame, frames=length + 1, init_func=lambda: None)
         animation.save(path, PillowWriter(fps=_FRAMES_PER_SECOND), dpi=100)
 
 
@@ -72,16 +84,17 @@ def _draw_sums(axis: Axes, steps: Step, step: int) -> None:
     axis.legend(loc="upper left", fontsize=8)
 
 
-def _describe_step(env: Environment, steps: Step, step: int) -> str:
+def _describe_step(env: Environment, steps: Step, step: int) -> list[str]:
     """A line per agent: what was recommended, what it did, what it earned and was paid."""
+    width = max(map(len, env.action_labels))
 
     def line(agent: int) -> str:
         asked, done = steps.recommendation[step, agent], steps.action[step, agent]
         label = env.action_labels[asked] if asked >= 0 else "-"
         earned, paid = steps.reward[step, agent], steps.payment[step, agent]
         return (
-            f"agent {agent}: asked {label} does {env.action_labels[done]} "
-            f"earns {earned:.1f} paid {paid:.2f}"
+            f"agent {agent}: asked {label:{width}} does {env.action_labels[done]:{width}} "
+            f"earns {earned:4.1f} paid {paid:5.2f}"
         )
 
-    return "\n".join(line(agent) for agent in range(steps.action.shape[1]))
+    return [line(agent) for agent in range(steps.action.shape[1])]

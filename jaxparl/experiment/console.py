@@ -186,7 +186,8 @@ def closing_text(groups: Sequence[Group], result: StageResult) -> str:
     """The closing table as text, as wide as it is."""
     table = _table(closing_columns(groups, result))
     written = io.StringIO()
-    Console(**_AS_IT_IS | {"width": _width(table)}, file=written, color_system=None).print(table)
+    plain: dict[str, Any] = {**_AS_IT_IS, "width": _width(table), "color_system": None}
+    Console(**plain, file=written).print(table)
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines()).strip("\n")
 
 
