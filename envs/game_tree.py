@@ -21,6 +21,7 @@ from gymnax.environments import spaces
 from jaxparl.config import Config, HyperParams, check_count
 from jaxparl.environment import ExactTable, GameParams, PrincipalAgentEnvironment, Resolution
 from jaxparl.envs.registry import Preset
+from jaxparl.summaries import by_shape
 from jaxparl.types import TabularGame, fixed_key
 
 MAX_DEPTH = 16
@@ -95,6 +96,8 @@ class TreeParams(GameParams):
     agent_reward: jax.Array
     principal_reward: jax.Array
     outcome_probs: jax.Array
+
+    __repr__ = by_shape
 
 
 class GameTree(PrincipalAgentEnvironment[TreeState, TreeParams]):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from jaxparl.equilibrium import value_iteration as value_iteration
     from jaxparl.evaluation.checks import check_env as check_env
     from jaxparl.experiment.checkpoint import load_weights as load_weights
+    from jaxparl.experiment.plot import plot as plot
     from jaxparl.experiment.run import run_job as run_job
     from jaxparl.learning.components import Components as Components
     from jaxparl.trained import load as load
@@ -68,6 +69,7 @@ _HOME = {
     "meta_algorithm": "jaxparl.equilibrium",
     "minimal_contract": "jaxparl.contracts",
     "observed_action_contract": "jaxparl.contracts",
+    "plot": "jaxparl.experiment.plot",
     "register": "jaxparl.envs",
     "run_job": "jaxparl.experiment.run",
     "solutions_of": "jaxparl.equilibrium",

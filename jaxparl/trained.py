@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import html
 import json
 import os
 import warnings
@@ -22,12 +23,13 @@ from jaxparl.environment import Environment, GameParams
 from jaxparl.envs import Game, build, find
 from jaxparl.evaluation.offers import standing_offer
 from jaxparl.exact import untraced
-from jaxparl.experiment import provenance, run_folder
+from jaxparl.experiment import console, page, provenance, run_folder
 from jaxparl.experiment.checkpoint import save_weights
 from jaxparl.experiment.principals import read_principals
 from jaxparl.experiment.rerun import door_of, restore
-from jaxparl.experiment.results import StageResult
+from jaxparl.experiment.results import StageResult, diverged
 from jaxparl.experiment.run_folder import RunFolder, atomic
+from jaxparl.experiment.statistics import Group, group_runs
 from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
@@ -62,6 +64,29 @@ class TrainedPrincipal:
     curves: Mapping[str, np.ndarray]
     recorded: Mapping[str, Any]
     components: Components = STANDARD
+
+    def __repr__(self) -> str:
+        return f"{self._title()}\n{console.closing_text(*self._learned())}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self._title())}</p>\n{page.closing_table(*self._learned())}"
+
+    def _title(self) -> str:
+        return (
+            f"TrainedPrincipal of {self.recorded['environment']}, "
+            f"after {self.config.iterations:,} iterations:"
+        )
+
+    def _learned(self) -> tuple[list[Group], StageResult]:
+        """The runs in groups, and their curves."""
+        found = self._stage_result()
+        return group_runs(self.runs, diverged(found.curves), self.recorded["label"]), found
+
+    def _stage_result(self) -> StageResult:
+        curves = dict(self.curves)
+        evaluations = len(next(iter(curves.values()))[0])
+        iterations = self.config.evaluation_interval * np.arange(1, evaluations + 1)
+        return StageResult(self.runs, iterations, curves, {}, [])
 
     def run(self, number: int | None = None, **labels: float) -> TrainedPrincipal:
         """The same of one run, which then makes offers.
@@ -162,12 +187,10 @@ class TrainedPrincipal:
         """
         labels = [run.labels() for run in self.runs]
         content = {**self.recorded, "runs": labels, "of_runs": labels, "shard": None}
-        evaluations = len(next(iter(self.curves.values()))[0])
-        iterations = self.config.evaluation_interval * np.arange(1, evaluations + 1)
         with contextlib.closing(RunFolder(Path(folder))) as written:
             with atomic(written.path / "config.json") as target:
                 target.write_text(json.dumps({**content, "validate": False}, indent=2) + "\n")
-            written.write_arrays(StageResult(self.runs, iterations, dict(self.curves), {}, []))
+            written.write_arrays(self._stage_result())
             save_weights(written.path / "checkpoints" / "final", self.weights)
 
 

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxparl.numbers import ratio
+from jaxparl.summaries import by_shape
 
 PyTree = Any
 
@@ -113,6 +114,8 @@ class TabularGame:
     successor: jax.Array
     successor_probs: jax.Array
     discount: jax.Array
+
+    __repr__ = by_shape
 
 
 @struct.dataclass

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from command_line import SMALL_COIN_GAME, SMALL_TREE, edit_json, fails, finished, stopped_tree
 
+import jaxparl
 from jaxparl import cli
 from jaxparl.experiment import figures
 from jaxparl.experiment.finished import last_evaluations, name_by_folder, read_finished
@@ -134,3 +135,30 @@ def test_what_cannot_be_shown_is_said_in_one_line(tree, tmp_path, capsys):
     )
     (tree / "metrics.npz").write_bytes(b"nothing")
     assert "is damaged" in fails(capsys, "show", str(tree))
+
+
+def legend(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_folder_is_drawn_as_its_own_figure_is(tree):
+    figure = jaxparl.plot(tree)
+    assert legend(figure) == ["tree 0 (2 seeds)", "exact"]
+    arrays = np.load(tree / "metrics.npz")
+    mean = max(figure.axes[0].lines, key=lambda line: line.get_linewidth())
+    np.testing.assert_allclose(mean.get_ydata(), arrays["principal_utility"].mean(axis=0))
+    assert legend(jaxparl.plot({"mine": str(tree)}))[0] == "mine: tree 0 (2 seeds)"
+
+
+def test_the_validation_of_a_folder_is_drawn_when_asked_for():
+    folder = finished(*SMALL_COIN_GAME, "--validate")
+    names = [name.split(" (")[0] for name in legend(jaxparl.plot(folder, validation=True))]
+    assert {"principal", "selfish", "exact"} <= set(names)
+    assert "selfish" not in "".join(legend(jaxparl.plot(folder)))
+
+
+def test_a_folder_without_what_is_asked_for_is_refused(tree):
+    with pytest.raises(ValueError, match="holds no finished training"):
+        jaxparl.plot(stopped_tree())
+    with pytest.raises(ValueError, match="holds no finished validation"):
+        jaxparl.plot(tree, validation=True)

@@ -65,7 +65,8 @@ class Preset:
 
     summary: str
     settings: Any
-    config: Config
+    # Which is long, and shown by itself.
+    config: Config = dataclasses.field(repr=False)
     games: str = "0:2"
     seeds: str = "0:2"
     validate: bool = False

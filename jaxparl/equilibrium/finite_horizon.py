@@ -27,6 +27,7 @@ from jaxparl.equilibrium.tabular import (
     values_after_the_end,
 )
 from jaxparl.numbers import ties
+from jaxparl.summaries import by_shape
 from jaxparl.types import TabularGame
 
 
@@ -45,6 +46,8 @@ class Equilibrium:
     contract: jax.Array
     agent_value: jax.Array
     principal_value: jax.Array
+
+    __repr__ = by_shape
 
 
 # --- One state: `state` is a `TabularGame` without its leading S ------------------------------

@@ -37,6 +37,7 @@ from jaxparl.equilibrium.tabular import (
 )
 from jaxparl.equilibrium.value_iteration import MAX_BACKUPS, fixed_point
 from jaxparl.numbers import by_precision
+from jaxparl.summaries import by_shape
 from jaxparl.types import TabularGame
 
 # Algorithm 1 needs at most T + 1 iterations (Theorem 3.3). If it ever needed more, that should be
@@ -62,6 +63,8 @@ class MetaResult:
     equilibrium: Equilibrium
     iterations: jax.Array
     principal_q_change: jax.Array
+
+    __repr__ = by_shape
 
 
 # --- With a horizon ---------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, RunState, target_weights
 from jaxparl.numbers import ratio
+from jaxparl.summaries import by_shape
 from jaxparl.types import Offer, PlayValue
 
 
@@ -65,6 +66,8 @@ class AuditMetrics:
     agent_loss: jax.Array
     principal_loss: jax.Array
     outcome_model_loss: jax.Array
+
+    __repr__ = by_shape
 
 
 @struct.dataclass

@@ -17,6 +17,7 @@ from jaxparl.evaluation.rollouts import Decide, Episode, all_follow, play_episod
 from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, RunState, target_weights
+from jaxparl.summaries import by_shape
 
 #: Episodes per evaluation, as many as in the paper.
 NUM_EPISODES = 80
@@ -57,6 +58,8 @@ class EpisodeMetrics:
     agent_loss: jax.Array
     principal_loss: jax.Array
     outcome_model_loss: jax.Array
+
+    __repr__ = by_shape
 
 
 class PlayEstimates(NamedTuple):

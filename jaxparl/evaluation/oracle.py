@@ -27,6 +27,7 @@ from jaxparl.learning.learner import Learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, RunState, target_weights
 from jaxparl.numbers import ratio
+from jaxparl.summaries import by_shape
 from jaxparl.types import Offer
 
 
@@ -72,6 +73,8 @@ class OracleMetrics:
     agent_loss: jax.Array
     principal_loss: jax.Array
     outcome_model_loss: jax.Array
+
+    __repr__ = by_shape
 
 
 def solve(problem: Problem) -> OracleExact:

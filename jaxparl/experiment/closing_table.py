@@ -29,10 +29,13 @@ class Column(NamedTuple):
 
 
 def closing_columns(groups: Sequence[Group], result: StageResult) -> list[Column]:
-    """The columns of the last evaluation, what was learned beside what is exact."""
+    """The groups, and their last evaluation: what was learned beside what is exact."""
     last = {name: values[:, -1:] for name, values in result.curves.items()}
     has_range = any(kinds_of_centre(groups))
-    columns = []
+    columns = [
+        Column("", [group.name for group in groups]),
+        Column("", [group.size for group in groups]),
+    ]
     for metric in METRICS:
         if metric.name not in last:
             continue

@@ -1,4 +1,4 @@
-"""What a user sees on the terminal: announcements, a progress line, tables and warnings.
+"""What a user sees on a terminal or in a notebook: progress, tables, warnings.
 
 The only file that imports rich. Nothing that is printed is read as rich's markup, because paths and
 messages may hold any character.
@@ -6,10 +6,14 @@ messages may hold any character.
 
 from __future__ import annotations
 
+import importlib
+import io
 import math
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -35,10 +39,18 @@ from jaxparl.training.plan import Plan
 from jaxparl.training.runs import AnyRun, RunId
 from jaxparl.training.sweep import Progress
 
-_CONSOLE = Console(highlight=False, markup=False, emoji=False)
-_ERRORS = Console(highlight=False, markup=False, emoji=False, stderr=True)
-# Where there is no terminal to redraw a line on.
+_AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+_IN_NOTEBOOK = Console().is_jupyter
+if _IN_NOTEBOOK:
+    # As text: rich would make an output of its own of every line. IPython asks for colours, as if
+    # there were a terminal.
+    _AS_IT_IS |= {"force_jupyter": False, "force_terminal": False, "width": Console().width}
+_CONSOLE = Console(**_AS_IT_IS)
+_ERRORS = Console(**_AS_IT_IS, stderr=True)
+# Where there is nothing to redraw a line on.
 _PROGRESS_LINES = 10
+# Between two redrawings in a notebook, which takes in so many messages and no more.
+_REDRAW_SECONDS = 0.1
 
 
 def first_process_only() -> None:
@@ -78,7 +90,8 @@ def compiled(seconds: float) -> None:
 class ProgressLine:
     """A line that shows how far a stage is, how fast, and when it ends.
 
-    On a terminal it is redrawn in place; elsewhere a line is printed every tenth of the way.
+    On a terminal and in a notebook it is redrawn in place; elsewhere a line is printed every tenth
+    of the way.
 
     Args:
       config: of all runs.
@@ -98,6 +111,7 @@ class ProgressLine:
             console=_CONSOLE,
         )
         self._task: TaskID | None = None
+        self._cell = _Cell() if _IN_NOTEBOOK else None
 
     def __enter__(self) -> ProgressLine:
         if _CONSOLE.is_terminal:
@@ -106,7 +120,9 @@ class ProgressLine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        # It would print an empty line where it has never begun.
+        if self._cell is None:
+            self._bar.stop()
 
     def update(self, progress: Progress, metrics: Mapping[str, np.ndarray]) -> None:
         """Shows where the runs stand after an evaluation, with its metrics, `[R]` each."""
@@ -118,10 +134,33 @@ class ProgressLine:
         text = f"{share:4.0%}  {rate:,.0f} iterations/s  {_clock(left)} left{learned}"
         if self._task is not None:
             self._bar.update(self._task, completed=done, description=text)
+        elif self._cell is not None:
+            self._cell.show(f"{self._activity} {text}", is_last=done == self._evaluations)
         elif done * _PROGRESS_LINES // self._evaluations != (
             (done - 1) * _PROGRESS_LINES // self._evaluations
         ):
             _print(f"{self._activity} {text}")
+
+
+class _Cell:
+    """A line of text among the outputs of a notebook's cell, redrawn in place."""
+
+    def __init__(self) -> None:
+        self._display: Any = None
+        self._shown = -math.inf
+
+    def show(self, text: str, *, is_last: bool) -> None:
+        """Shows a text instead of the one before, unless that is too new; the last one always."""
+        now = time.monotonic()
+        if now < self._shown + _REDRAW_SECONDS and not is_last:
+            return
+        self._shown, content = now, {"text/plain": text}
+        if self._display is None:
+            # Where there is no notebook it need not be installed.
+            display = importlib.import_module("IPython.display").display
+            self._display = display(content, raw=True, display_id=True)
+        else:
+            self._display.update(content, raw=True)
 
 
 def closing_table(title: str, groups: Sequence[Group], result: StageResult) -> None:
@@ -132,12 +171,7 @@ def closing_table(title: str, groups: Sequence[Group], result: StageResult) -> N
       groups: of its runs; each has a row.
       result: of the stage.
     """
-    columns = [
-        Column("", [group.name for group in groups]),
-        Column("", [group.size for group in groups]),
-        *closing_columns(groups, result),
-    ]
-    for number, block in enumerate(_blocks(columns)):
+    for number, block in enumerate(_blocks(closing_columns(groups, result))):
         _print_table(_table(block, title if number == 0 else None))
     _CONSOLE.print("\n".join(closing_legends(groups, result)))
     timing = result.timing
@@ -146,6 +180,15 @@ def closing_table(title: str, groups: Sequence[Group], result: StageResult) -> N
         f"{timing['train_seconds']:.0f} s, after {timing['compile_seconds']:.1f} s of compiling "
         f"and {timing['setup_seconds']:.1f} s of setting up"
     )
+
+
+def closing_text(groups: Sequence[Group], result: StageResult) -> str:
+    """The closing table as text, as wide as it is."""
+    table = _table(closing_columns(groups, result))
+    written = io.StringIO()
+    plain: dict[str, Any] = {**_AS_IT_IS, "width": _width(table), "color_system": None}
+    Console(**plain, file=written).print(table)
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines()).strip("\n")
 
 
 def plan(found: Plan) -> None:
@@ -220,9 +263,13 @@ def _print(text: str) -> None:
 
 def _print_table(table: Table) -> None:
     """Prints a table; in a file, which has no width, as wide as it is."""
-    if not _CONSOLE.is_terminal:
+    if not _has_width():
         table.width = _width(table)
     _CONSOLE.print(table, crop=False)
+
+
+def _has_width() -> bool:
+    return _CONSOLE.is_terminal or _IN_NOTEBOOK
 
 
 def _width(table: Table) -> int:
@@ -243,11 +290,11 @@ def _table(columns: Sequence[Column], title: str | None = None) -> Table:
 
 
 def _blocks(columns: Sequence[Column]) -> list[list[Column]]:
-    """The columns in as many tables as it takes for none to be wider than the terminal.
+    """The columns in as many tables as it takes for none to be wider than what it is shown on.
 
     Each has the names of the groups, and an interval stays beside its estimate.
     """
-    if not _CONSOLE.is_terminal:
+    if not _has_width():
         return [list(columns)]
     names, blocks = list(columns[:1]), [list(columns[:2])]
     for column in columns[2:]:

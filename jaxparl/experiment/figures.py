@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from jaxparl.experiment.line_styles import (
-    COLOURS,
-    LineStyle,
-    legend_text,
-    legend_title,
-    line_styles,
-)
+from jaxparl.experiment.line_styles import LineStyle, legend_text, legend_title, line_styles
 from jaxparl.experiment.metrics_table import ABOUT, METRICS, Metric
 from jaxparl.experiment.results import StageResult
 from jaxparl.experiment.statistics import (
@@ -37,6 +31,7 @@ _PANELS_IN_A_ROW = 3
 _LONG_SHARE = 1e3
 # What fits below the panels.
 _LEGEND_CHARACTERS = 110
+_NOTEBOOK_DPI = 100
 #: What all figures have in common, as settings of matplotlib.
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -50,6 +45,15 @@ STYLE: dict[Any, Any] = {
 }
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows, whether or not pyplot has been imported there."""
+
+    def _repr_png_(self) -> bytes:
+        written = io.BytesIO()
+        self.savefig(written, dpi=_NOTEBOOK_DPI)
+        return written.getvalue()
+
+
 class _Drawn(NamedTuple):
     """A group, how it is drawn, and the result that its rows are of."""
 
@@ -59,7 +63,7 @@ class _Drawn(NamedTuple):
 
 
 def learning_curves(
-    path: Path,
+    path: Path | None,
     groups: Sequence[Group],
     result: StageResult,
     others: Sequence[tuple[Sequence[Group], StageResult]] = (),
@@ -73,14 +77,14 @@ def learning_curves(
     episodes.
 
     Args:
-      path: of the figure.
+      path: of the figure; None: it is not written.
       groups: of the runs; each has a colour, or a kind of line, of its own. A scheme has the same
         colour in every game and setting.
       result: whose curves are drawn, a panel for each metric that has one.
       others: groups of runs in other folders, and their results, drawn in the same panels.
 
     Returns:
-      The figure that was written.
+      The figure, which a notebook shows.
     """
     parts = [(groups, result), *others]
     every = [group for each, _ in parts for group in each]
@@ -105,40 +109,14 @@ def learning_curves(
         for axis in axes[len(metrics) :]:
             axis.set_axis_off()
         legend.draw(figure)
-        figure.savefig(path)
+        # Either way all of it is made in this style, ticks included.
+        figure.draw_without_rendering() if path is None else figure.savefig(path)
     return figure
-
-
-def throughput(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
-    """Draws iterations/s of all runs together against their number, a colour per name.
-
-    Args:
-      path: of the figure.
-      rates: by name, then by the number of runs.
-    """
-    with mpl.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
-        figure = new_figure(5.2, 3.6)
-        axis = figure.subplots()
-        for name, found in rates.items():
-            runs = np.array(list(found))
-            (line,) = axis.plot(runs, list(found.values()), "o-", markersize=3.5, label=name)
-            axis.plot(runs, found[runs[0]] * runs / runs[0], ":", color=line.get_color(), lw=0.8)
-        axis.set_xscale("log", base=2)
-        axis.set_yscale("log")
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        for formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-            formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axis.set_xlabel("runs at once (dotted: linear growth)")
-        axis.set_ylabel("iterations/s, all runs together")
-        # Where the dotted lines leave the fastest one far below, they say nothing more.
-        axis.set_ylim(top=2 * max(max(found.values()) for found in rates.values()))
-        figure.legend(loc="outside upper center", ncols=2)
-        figure.savefig(path)
 
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, which pyplot does not know."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxparl.experiment import run_folder
-from jaxparl.experiment.closing_table import Column, closing_columns, closing_legends
+from jaxparl.experiment.closing_table import closing_columns, closing_legends
 from jaxparl.experiment.results import StageResult
 from jaxparl.experiment.statistics import Group
 
@@ -67,21 +67,17 @@ def render(folders: Sequence[Path], sections: Sequence[Section]) -> str:
     )
 
 
+def closing_table(groups: Sequence[Group], result: StageResult) -> str:
+    """The closing table of a stage as HTML, with its legends."""
+    columns = closing_columns(groups, result)
+    header = [column.header for column in columns]
+    rows = list(zip(*(column.cells for column in columns), strict=True))
+    legends = "<br>\n".join(map(escape, closing_legends(groups, result)))
+    return f'{_table(header, rows)}\n<p class="legend">{legends}</p>'
+
+
 def _section(section: Section) -> str:
-    columns = [
-        Column("", [group.name for group in section.groups]),
-        Column("", [group.size for group in section.groups]),
-        *closing_columns(section.groups, section.result),
-    ]
-    legends = closing_legends(section.groups, section.result)
-    parts = [
-        f"<h2>{escape(section.title)}</h2>",
-        _table(
-            [column.header for column in columns],
-            list(zip(*(column.cells for column in columns), strict=True)),
-        ),
-        *(f'<p class="legend">{escape(line)}</p>' for line in legends),
-    ]
+    parts = [f"<h2>{escape(section.title)}</h2>", closing_table(section.groups, section.result)]
     if section.figure is not None:
         parts.append(_picture(section.figure, "image/svg+xml", "learning curves"))
     parts += [

@@ -7,6 +7,7 @@ from flax import struct
 
 from jaxparl.learning.acting import ActorState
 from jaxparl.learning.replay import ReplayState
+from jaxparl.summaries import by_shape
 from jaxparl.types import PyTree, TrainState
 
 
@@ -53,6 +54,8 @@ class Weights:
     agent_average: PyTree
     principal: PyTree
     outcome_model: PyTree
+
+    __repr__ = by_shape
 
 
 @struct.dataclass

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from flax import struct
 
 from jaxparl.config import Config, HyperParams
@@ -16,6 +18,7 @@ from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import RunState, Weights
 from jaxparl.numbers import in_32_bits, narrow
+from jaxparl.summaries import by_range
 from jaxparl.training.task import run_task, solve_context, training_task, validation_task
 from jaxparl.types import PyTree
 from jaxparl.validation.black_boxes import check_principal
@@ -34,6 +37,7 @@ class TrainResult:
     Attributes:
       state: weights, optimisers, replay, environments and key after the last iteration.
       metrics: one entry per evaluation, `[evaluations]` each.
+      evaluation_interval: iterations between two of them, static.
 
     Examples:
       Runs are batched by `vmap`, and each array then has a leading axis R:
@@ -49,6 +53,10 @@ class TrainResult:
 
     state: RunState
     metrics: Metrics
+    evaluation_interval: int = struct.field(pytree_node=False)
+
+    def __repr__(self) -> str:
+        return _summary(self)
 
 
 @struct.dataclass
@@ -58,10 +66,23 @@ class ValidationResult:
     Attributes:
       params: the agents' target weights after the last iteration: those that were evaluated.
       metrics: one entry per evaluation, `[evaluations]` each.
+      evaluation_interval: iterations between two of them, static.
     """
 
     params: PyTree
     metrics: ValidationMetrics | OneAgentMetrics | EstimatedMetrics
+    evaluation_interval: int = struct.field(pytree_node=False)
+
+    def __repr__(self) -> str:
+        return _summary(self)
+
+
+def _summary(result: TrainResult | ValidationResult) -> str:
+    """The last evaluation of all runs, whose values stand beside what is exact."""
+    *runs, evaluations = np.shape(jax.tree.leaves(result.metrics)[0]) or (1,)
+    count = f"{math.prod(runs)} runs" if runs else "1 run"
+    title = f"{type(result).__name__} of {count}, the last of {evaluations} evaluations:"
+    return f"{title}\n{by_range(result.metrics, is_history=True)}"
 
 
 def make_train(
@@ -103,7 +124,7 @@ def make_train(
         context = solve_context(config, env, env_params, hyper_params)
         task = training_task(config, env, context, components)
         state, metrics = run_task(config, task, key)
-        return TrainResult(state=state, metrics=metrics)
+        return TrainResult(state, metrics, config.evaluation_interval)
 
     return train
 
@@ -162,6 +183,7 @@ def make_validate(
         terms = make_terms(learner, freeze(learner, weights), scheme)
         task = validation_task(config, env, terms, components)
         state, metrics = run_task(config, task, key)
-        return ValidationResult(params=state.agent.target_params, metrics=metrics)
+        params = state.agent.target_params
+        return ValidationResult(params, metrics, config.evaluation_interval)
 
     return validate

@@ -27,6 +27,7 @@ from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation.checks import check_finite, check_game
 from jaxparl.learning.components import STANDARD, Components
 from jaxparl.numbers import in_32_bits
+from jaxparl.summaries import by_range
 from jaxparl.training.devices import DeviceLayout, assign_runs, fetch, rows_of
 from jaxparl.training.programs import RUNS_ONCE, IntervalProgram, compile_interval
 from jaxparl.training.runs import AnyRun, RunId, env_params_of, hyper_params_of, own_env_params
@@ -81,6 +82,10 @@ class Progress(NamedTuple):
     metrics: Any
     runs: Run
 
+    def __repr__(self) -> str:
+        title = f"Evaluation {self.evaluations}, after {self.seconds:.1f} s:"
+        return f"{title}\n{by_range(self.metrics)}"
+
 
 class CompiledRuns(NamedTuple):
     """Compiled runs, which have no state yet.
@@ -102,6 +107,9 @@ class CompiledRuns(NamedTuple):
     program: IntervalProgram
     num_contexts: int
     compile_seconds: float
+
+    def __repr__(self) -> str:
+        return f"CompiledRuns({len(self.runs)} runs, compiled in {self.compile_seconds:.1f} s)"
 
 
 def draw_env_params(

@@ -23,6 +23,7 @@ from jaxparl.evaluation.estimates import (
 )
 from jaxparl.evaluation.rollouts import Decide, Episode
 from jaxparl.learning.learner import Learner
+from jaxparl.summaries import by_shape
 from jaxparl.types import PyTree
 from jaxparl.validation.metrics import Policy
 from jaxparl.validation.mixes import Mixes, is_alone, is_needed, mixes
@@ -72,6 +73,8 @@ class EstimatedMetrics:
     deviation_gain_se: jax.Array
     episodes: jax.Array
     agent_loss: jax.Array
+
+    __repr__ = by_shape
 
 
 class _Responses(NamedTuple):

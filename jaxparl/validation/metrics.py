@@ -20,6 +20,7 @@ from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation.offers import in_every_state, payments_for
 from jaxparl.learning.learner import Learner
 from jaxparl.numbers import as_count, mean_ratio, ratio
+from jaxparl.summaries import by_shape
 from jaxparl.types import PlayValue, PyTree
 from jaxparl.validation.mixes import is_needed, mixes
 from jaxparl.validation.terms import (
@@ -72,6 +73,8 @@ class ValidationMetrics:
     own_over_recommended_own: jax.Array
     agent_loss: jax.Array
 
+    __repr__ = by_shape
+
 
 @struct.dataclass
 class OneAgentMetrics:
@@ -103,6 +106,8 @@ class OneAgentMetrics:
     best_response_over_following: jax.Array
     deviation_gain: jax.Array
     agent_loss: jax.Array
+
+    __repr__ = by_shape
 
 
 class Plays(NamedTuple):
