@@ -14,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 
-def by_shape(structure: Any, /) -> str:
+def by_shape(self: Any) -> str:
     """A `__repr__` of a dataclass of arrays: by dtype and shape, a single number as it is.
 
     Examples:
@@ -22,8 +22,8 @@ def by_shape(structure: Any, /) -> str:
       >>> print(by_shape(Contract(np.zeros(3, np.float32), np.float32(0.25), np.bool_(True))))
       Contract(payments=float32[3], expected_payment=0.25, implementable=True)
     """
-    shown = ", ".join(f"{name}={_shape(value)}" for name, value in _fields(structure).items())
-    return f"{type(structure).__name__}({shown})"
+    shown = ", ".join(f"{name}={_shape(value)}" for name, value in _fields(self).items())
+    return f"{type(self).__name__}({shown})"
 
 
 def by_range(metrics: Any, *, is_history: bool = False) -> str:

@@ -19,7 +19,7 @@ RULES = {rule["id"]: rule for rule in PROJECT["tool"]["importlinter"]["contracts
 NAMES = {rule["name"] for rule in RULES.values()}
 COLOUR = re.compile(r"\x1b\[\d+m")
 # The vocabulary, which every room may import.
-VOCABULARY = {"types", "numbers", "config", "run_options", "exact", "environment"}
+VOCABULARY = {"types", "numbers", "summaries", "config", "run_options", "exact", "environment"}
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_where_there_are_no_numbers_yet_shapes_are_shown():
 
 def test_what_the_generator_yields_is_a_line_for_each_metric():
     progress = Progress(7, 12.34, metrics(shape=(RUNS,)), {"kernel": jnp.ones((64, 64))})
-    assert repr(progress).startswith("Evaluation 7, after 12.3 s:\n")
+    assert repr(progress).startswith("Evaluation 7 after 12.3 s\n")
     assert lines(repr(progress))["utility_ratio"] == "1 to 3"
     program = CompiledRuns([None] * RUNS, *[None] * 5, compile_seconds=4.21)
     assert repr(program) == "CompiledRuns(3 runs, compiled in 4.2 s)"

@@ -6,11 +6,9 @@ messages may hold any character.
 
 from __future__ import annotations
 
-import importlib
 import io
 import math
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxparl.config import Config
+from jaxparl.experiment.cell_line import CellLine
 from jaxparl.experiment.closing_table import (
     PLUS_MINUS,
     Column,
@@ -49,8 +48,6 @@ _CONSOLE = Console(**_AS_IT_IS)
 _ERRORS = Console(**_AS_IT_IS, stderr=True)
 # Where there is nothing to redraw a line on.
 _PROGRESS_LINES = 10
-# Between two redrawings in a notebook, which takes in so many messages and no more.
-_REDRAW_SECONDS = 0.1
 
 
 def first_process_only() -> None:
@@ -111,7 +108,7 @@ class ProgressLine:
             console=_CONSOLE,
         )
         self._task: TaskID | None = None
-        self._cell = _Cell() if _IN_NOTEBOOK else None
+        self._cell = CellLine() if _IN_NOTEBOOK else None
 
     def __enter__(self) -> ProgressLine:
         if _CONSOLE.is_terminal:
@@ -140,27 +137,6 @@ class ProgressLine:
             (done - 1) * _PROGRESS_LINES // self._evaluations
         ):
             _print(f"{self._activity} {text}")
-
-
-class _Cell:
-    """A line of text among the outputs of a notebook's cell, redrawn in place."""
-
-    def __init__(self) -> None:
-        self._display: Any = None
-        self._shown = -math.inf
-
-    def show(self, text: str, *, is_last: bool) -> None:
-        """Shows a text instead of the one before, unless that is too new; the last one always."""
-        now = time.monotonic()
-        if now < self._shown + _REDRAW_SECONDS and not is_last:
-            return
-        self._shown, content = now, {"text/plain": text}
-        if self._display is None:
-            # Where there is no notebook it need not be installed.
-            display = importlib.import_module("IPython.display").display
-            self._display = display(content, raw=True, display_id=True)
-        else:
-            self._display.update(content, raw=True)
 
 
 def closing_table(title: str, groups: Sequence[Group], result: StageResult) -> None:

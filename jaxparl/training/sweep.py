@@ -83,8 +83,7 @@ class Progress(NamedTuple):
     runs: Run
 
     def __repr__(self) -> str:
-        title = f"Evaluation {self.evaluations}, after {self.seconds:.1f} s:"
-        return f"{title}\n{by_range(self.metrics)}"
+        return f"Evaluation {self.evaluations} after {self.seconds:.1f} s\n{by_range(self.metrics)}"
 
 
 class CompiledRuns(NamedTuple):
