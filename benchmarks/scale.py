@@ -1,4 +1,4 @@
-"""Do runs at scale keep their promises: to the bit, in so much memory, at so little cost?
+"""Do runs at scale keep their promises: bit for bit, in so much memory, at so little cost?
 
     python benchmarks/scale.py [--parts kills independence sweep memory plan cost] [--out JSON]
 

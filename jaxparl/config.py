@@ -45,7 +45,7 @@ class HyperParams:
         action (section 4 of the paper); 0 is the exact game.
       alpha: weight of payments in the principal's objective.
       follow_share: probability that an agent follows the principal in an episode of training;
-        otherwise it does what is best for itself (Algorithm 3). With 1 all follow (Algorithm 2).
+        otherwise it does what is best for it unpaid (Algorithm 3). With 1 all follow (Algorithm 2).
 
     Raises:
       ValueError: a number is out of its range, or float32 cannot hold it.

@@ -105,7 +105,8 @@ def test_estimates_are_marked_and_have_an_interval_beside_them(capsys):
     (row,) = [line.split() for line in shown.splitlines() if line.strip().startswith("stock")]
     # Of the mean of two runs: 1.96 * 0.5 / 2. The other share is undefined, and does not count.
     assert row[4:] == ["≈1.500", "0.490", "≈25.0%", "2.0%"]
-    assert "≈: estimated from 80 episodes of each run; ±: half of the 95% interval" in shown
+    assert "≈: estimated from 80 episodes of each run" in shown
+    assert "±: the half-width of the 95% interval" in shown
 
 
 def test_estimates_are_marked_in_the_progress_line(capsys):

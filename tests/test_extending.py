@@ -18,8 +18,11 @@ def blocks(page, kind):
 
 GAME, EXACT, LOGGING = blocks("extending.md", "python")
 GYMNAX, JAXMARL = blocks("wrapped_games.md", "python")
-(PRINTED,) = blocks("extending.md", "")[:1]
+PRINTED, COMMANDS, GOING_ON = blocks("extending.md", "")
+CHECK, TRAIN, HELP, SWEEP, PLAN, LONGER = [*COMMANDS.splitlines(), *GOING_ON.splitlines()]
 SHORT = ("--iterations", "400", "--evaluation-interval", "200", "--replay-capacity", "4000")
+#: Of what the page says, what would take too long, and what takes its place.
+SHORTER = {"0:5": "0:1", "0:1000": "0:2", "40000": "800"}
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +40,38 @@ def python(folder, *arguments):
     return done.stdout
 
 
+def follow(folder, command, *options):
+    """Runs a command of the page in a shorter form; returns what it prints."""
+    program, name, game, *rest = command.split("#")[0].split()
+    short = () if name == "check" else SHORT
+    rest = [SHORTER.get(word, word) for word in rest]
+    return python(folder, "-m", program, name, game, *short, *rest, *options)
+
+
 def test_the_exact_values_are_those_that_the_page_prints(folder):
     assert python(folder, "-c", EXACT) == PRINTED
 
 
 def test_the_command_trains_and_audits_the_game(folder):
-    python(folder, "-m", "jaxparl", "train", "./bridge.py:Bridge", *SHORT, "--out", "run")
+    follow(folder, TRAIN, "--out", "run")
     summary = json.loads((folder / "run" / "summary.json").read_text())
     (group,) = summary["groups"]
     assert group["metrics"]["optimal_welfare"]["mean"] == pytest.approx(9, abs=1e-3)
     assert (folder / "run" / "figure.png").exists()
+
+
+def test_the_game_is_found_to_be_right_and_its_params_are_options(folder):
+    assert "nothing is wrong" in follow(folder, CHECK)
+    assert "--jam" in follow(folder, HELP)
+
+
+def test_the_sweep_is_planned_and_goes_on_for_more_iterations(folder):
+    follow(folder, SWEEP)
+    assert "runs that fit" in follow(folder, PLAN)
+    follow(folder, LONGER)
+    recorded = json.loads((folder / "runs" / "jam" / "config.json").read_text())
+    assert (recorded["extended_after"], recorded["config"]["iterations"]) == ([400], 800)
+    assert [run["jam"] for run in recorded["runs"]] == [0.1, 0.3, 0.45]
 
 
 def test_a_game_of_gymnax_is_wrapped(folder):

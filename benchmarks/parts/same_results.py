@@ -147,7 +147,7 @@ def sweep_of_settings(_: Path) -> list[Row]:
     return [
         Row(
             f"game_tree, depth 6: of {len(runs)} runs (3 nudges x 32 seeds) of one program, like "
-            "those of a program each, to the bit",
+            "those of a program each, bit for bit",
             f"{alike}",
             f"{len(runs)}",
             alike == len(runs),

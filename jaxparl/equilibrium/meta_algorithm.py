@@ -73,7 +73,7 @@ class MetaResult:
 def meta_algorithm(table: TabularGame, horizon: int, initial_contracts: ArrayLike) -> MetaResult:
     """Solves the agent's and the principal's MDP in turn until nothing changes (Algorithm 1).
 
-    Iteration k makes the last k steps final to the bit, because it repeats the same operations on
+    Iteration k makes the last k steps final, bit for bit, because it repeats the same operations on
     the same numbers. So the contracts are compared exactly, and T + 1 iterations are enough
     (Ivanov et al. 2024, Theorem 3.3).
 

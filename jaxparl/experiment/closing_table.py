@@ -70,8 +70,8 @@ def closing_legends(groups: Sequence[Group], result: StageResult) -> list[str]:
     if estimated:
         episodes = np.nanmax(result.curves["episodes"])
         lines.append(
-            f"{ABOUT}: estimated from {episodes:.0f} episodes of each run; {PLUS_MINUS}: half of "
-            "the 95% interval over them"
+            f"{ABOUT}: estimated from {episodes:.0f} episodes of each run; {PLUS_MINUS}: the "
+            "half-width of the 95% interval over them"
         )
     has_range = any(kinds_of_centre(groups)) and any(metric.over_runs for metric in shown)
     return [*lines, *_of_seeds(groups, has_range=has_range)]

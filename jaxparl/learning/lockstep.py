@@ -90,7 +90,7 @@ class Lockstep(NamedTuple):
         key: jax.Array,
         iteration: jax.Array | int,
     ) -> Behaviour:
-        """What agents do: some follow, others do what is best for them; but all explore."""
+        """What agents do: some follow, others do what is best for them unpaid; but all explore."""
         offers = jax.vmap(partial(self.offer, online_weights(state)))  # over E
         offered = offers(state.actor.env_state, follows)
         wanted = jnp.where(follows, offered.recommendation, offered.own_action)

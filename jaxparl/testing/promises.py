@@ -30,7 +30,7 @@ def _hold(is_kept: Any, complaint: str) -> None:
 
 
 def _same(tree: PyTree, other: PyTree, *, nearly: bool = False) -> bool:
-    """Whether two trees of one structure are equal, to the bit or nearly."""
+    """Whether two trees of one structure are equal, bit for bit or nearly."""
     pairs = list(zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True))
     if not nearly:
         return all(np.array_equal(one, another) for one, another in pairs)
