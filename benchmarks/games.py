@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from parts import game_tables
-from parts.markdown import by_seed, interval, values_of
+from parts.markdown import by_seed, interval, least, values_of
 from report_card import Row, announce, option_parser, report
 
 from jaxparl.environment import Environment, GameParams
@@ -64,7 +64,7 @@ PARTS = {
     "commons_3": Part("commons"),
     "commons_5": Part("commons", "five"),
     "escape_room_2_1": Part("escape_room", least=0.99, validated=0.99),
-    "escape_room_3_2": Part("escape_room", "three", least=0.99, validated=0.99, minutes=0),
+    "escape_room_3_2": Part("escape_room", "three", least=0.99, validated=0.99),
     "cleanup": Part("cleanup", "full", minutes=30),
     "coin_game_3": Part("coin_game", "three", least=0.97, solved=60, minutes=0),
     "coin_game_4": Part(
@@ -183,7 +183,7 @@ def rows(name: str, part: Part, found: dict[str, Any]) -> list[Row]:
     )
     if part.validated:
         boxes = game_tables.validation_of(found)
-        worst = values_of(boxes, "validated_welfare_ratio").min()
+        worst = least(boxes, "validated_welfare_ratio")
         result.append(at_least(f"{name}: black boxes, the worst seed", worst, part.validated))
     command = f"{name}: {learned['command']}"
     return [*result, at_most(command, learned["seconds"] / 60, part.minutes, "min")]

@@ -8,11 +8,11 @@ from parts.markdown import (
     BySeed,
     Column,
     estimates,
+    least,
     measured_on,
     number,
     seed_lines,
     table,
-    values_of,
     what_a_cell_says,
 )
 
@@ -93,15 +93,17 @@ def validation_of(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     principal = found["learned"].get("schemes", {}).get("principal", {})
     result = {}
     for seed, values in principal.items():
-        values = values | {"welfare_ratio": values["welfare"] / values["optimal_welfare"]}
-        result[seed] = {f"validated_{name}": value for name, value in values.items()}
+        welfare, best = values["welfare"], values["optimal_welfare"]
+        share = None if welfare is None or best is None else welfare / best
+        shown = values | {"welfare_ratio": share}
+        result[seed] = {f"validated_{name}": value for name, value in shown.items()}
     return result
 
 
 def worst(found: dict[str, Any]) -> float:
     """The least share of the best that a seed has reached."""
     name = "welfare_ratio" if "optimal_welfare" in found["exact"] else "utility_ratio"
-    return float(values_of(found["learned"]["seeds"], name).min())
+    return least(found["learned"]["seeds"], name)
 
 
 def index(all_found: dict[str, dict[str, Any]]) -> list[str]:

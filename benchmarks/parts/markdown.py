@@ -73,6 +73,16 @@ def values_of(seeds: BySeed, metric: str) -> np.ndarray:
     return np.array([value for value in values if value is not None], float)
 
 
+def least(seeds: BySeed, metric: str) -> float:
+    """A metric of the worst seed; a seed that has none, as one that diverged, counts as 0.
+
+    Examples:
+      >>> least({"0": {"share": 0.9}, "1": {"share": None}}, "share")
+      0.0
+    """
+    return min(values.get(metric) or 0.0 for values in seeds.values())
+
+
 def by_seed(group: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """The last values of the metrics of a group in summary.json or validation.json."""
     names = [name for name in group["metrics"] if not name.endswith("_last_quarter")]
