@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import contextvars
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import trackio  # pyright: ignore[reportMissingImports]
 
-from jaxparl.trackers.tracker import TrackedRun, finite
+from jaxparl.trackers.run_by_run import RunByRun
+from jaxparl.trackers.tracker import TrackedRun
 
 
-class TrackioTracker:
+class TrackioTracker(RunByRun):
     """Writes to Trackio's own place, or to the server or Space that its settings name."""
-
-    def __init__(self) -> None:
-        self._runs: list[Any] = []
 
     def start(self, runs: Sequence[TrackedRun], iteration: int = 0) -> None:
         """See `Tracker`."""
@@ -41,16 +37,6 @@ class TrackioTracker:
             )
             # Within one context it would finish the run before.
             self._runs.append(contextvars.copy_context().run(begin))
-
-    def log(self, iteration: int, metrics: Mapping[str, np.ndarray]) -> None:
-        """See `Tracker`."""
-        for row, run in enumerate(self._runs):
-            run.log(finite(metrics, row), step=iteration)
-
-    def finish(self) -> None:
-        """See `Tracker`."""
-        for run in self._runs:
-            run.finish()
 
 
 def make(folder: Path) -> TrackioTracker:

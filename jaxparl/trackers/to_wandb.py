@@ -7,22 +7,21 @@ folder alone, and `wandb sync` sends it later.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import wandb  # pyright: ignore[reportMissingImports]
 
-from jaxparl.trackers.tracker import TrackedRun, finite
+from jaxparl.trackers.run_by_run import RunByRun
+from jaxparl.trackers.tracker import TrackedRun
 
 
-class WandbTracker:
+class WandbTracker(RunByRun):
     """Writes to `FOLDER/wandb`, and to a server unless it is offline."""
 
     def __init__(self, folder: Path):
+        super().__init__()
         self._folder = folder
-        self._runs: list[Any] = []
 
     def start(self, runs: Sequence[TrackedRun], iteration: int = 0) -> None:
         """See `Tracker`. Where a run goes on, what it has logged already is not taken twice."""
@@ -41,16 +40,6 @@ class WandbTracker:
                 settings=wandb.Settings(silent=True),
             )
             self._runs.append(begun)
-
-    def log(self, iteration: int, metrics: Mapping[str, np.ndarray]) -> None:
-        """See `Tracker`."""
-        for row, run in enumerate(self._runs):
-            run.log(finite(metrics, row), step=iteration)
-
-    def finish(self) -> None:
-        """See `Tracker`."""
-        for run in self._runs:
-            run.finish()
 
 
 def make(folder: Path) -> WandbTracker:
