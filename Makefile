@@ -32,8 +32,9 @@ tree: $(READY)  ## train on the binary trees of the paper (ARGS: options of trai
 coin: $(READY)  ## train on the Coin Game of the paper, and validate (ARGS: likewise)
 	$(BIN)/python train.py coin_game $(ARGS)
 
-# Where a process is lost, pytest-xdist would start another one, and then wait for ever.
-PYTEST := -m pytest -n 2 --dist loadfile --max-worker-restart 0
+# Where a process is lost, pytest-xdist would start another one, and then wait for ever. Files are
+# begun in the order of tests/conftest.py.
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test: $(READY)  ## run the tests (ARGS='-m slow': the full-size checks)
 	$(BIN)/python $(PYTEST) $(ARGS)

@@ -24,6 +24,13 @@ from jaxparl.types import Contract, TabularGame
 os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 startup.start([])
 
+# Files that take long come first, so that no process is left alone with one of them in the end.
+LONGEST = (
+    *("test_components.py", "test_resume.py", "test_growth.py", "test_strangers_game.py"),
+    *("test_extending.py", "test_every_kind_validated.py", "test_startup.py"),
+    *("test_jaxmarl_games.py", "test_float64.py", "test_trained.py"),
+)
+
 _TOLD = pytest.StashKey[list[str]]()
 
 
@@ -51,6 +58,10 @@ def pytest_terminal_summary(
     if told(config):
         terminalreporter.section("measured")
         terminalreporter.write_line("\n".join(told(config)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_collection_finish() -> None:
