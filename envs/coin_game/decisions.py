@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
+from jaxparl.contracts.joint_payments import deviation_gains, least_payments, unique_payments
 from jaxparl.numbers import ties
 
 NUM_AGENTS = 2
@@ -66,20 +68,6 @@ def first_best(value: jax.Array) -> jax.Array:
     return jnp.stack(jnp.divmod(jnp.argmax(is_best.ravel()), value.shape[1]))
 
 
-def deviation_gains(utility: jax.Array) -> jax.Array:
-    """`[N, A, A]`: what each agent gains over each joint action by its best deviation, alone.
-
-    Examples:
-      A prisoner's dilemma: whoever cooperates (0) would gain 1 by defecting (1).
-
-      >>> first = jnp.array([[2.0, 0.0], [3.0, 1.0]])
-      >>> deviation_gains(jnp.stack([first, first.T])).tolist()
-      [[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]
-    """
-    by_agent = enumerate(utility)
-    return jnp.stack([jnp.max(own, axis=i, keepdims=True) - own for i, own in by_agent])
-
-
 def most_welfare(follows: Sums) -> Choice:
     """The joint action with the largest sum of rewards; nobody is paid."""
     action = first_best(follows.reward.sum(axis=0))
@@ -97,16 +85,18 @@ def selfish(follows: Sums) -> Choice:
     return Choice(action, jnp.zeros(NUM_AGENTS))
 
 
-def least_payment(follows: Sums, alpha: jax.Array) -> Choice:
+def least_payment(
+    follows: Sums, alpha: ArrayLike, nudge: ArrayLike = 0.0, *, unique: bool = False
+) -> Choice:
     """The principal's best joint action, at the least payments that make both follow.
 
-    The payment for an action is what the agent would gain by its best deviation. It leaves the
-    agent as well off as that deviation, and costs the principal `alpha` `[]` a unit.
+    It costs the principal `alpha` `[]` a unit. Following is an equilibrium at the payments of
+    `least_payments`; with `unique`, at those of `unique_payments`, it is the only one.
     """
-    gains = deviation_gains(follows.utility)
-    objective = follows.reward - alpha * (follows.payment + gains)
+    price = (unique_payments if unique else least_payments)(follows.utility, nudge=nudge)
+    objective = follows.reward - alpha * (follows.payment + price.payment)
     action = first_best(objective.sum(axis=0))
-    return Choice(action, at_action(gains, action))
+    return Choice(action, at_action(price.payment, action))
 
 
 def given(follows: Sums, action: jax.Array, payment: jax.Array) -> Choice:

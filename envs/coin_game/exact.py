@@ -109,7 +109,13 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
         return play(self.settings, env_params, decisions.selfish)
 
     def equilibrium(
-        self, env_params: CoinParams, alpha: ArrayLike = 0.1, gamma: ArrayLike = 1.0
+        self,
+        env_params: CoinParams,
+        alpha: ArrayLike = 0.1,
+        gamma: ArrayLike = 1.0,
+        *,
+        nudge: ArrayLike = 0.0,
+        unique: bool = False,
     ) -> PlayValue:
         """What an episode brings in the subgame-perfect equilibrium of the paper's objective.
 
@@ -123,13 +129,25 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
           alpha: `[]`, what a unit of payment costs the principal, in units of welfare.
           gamma: `[]`, the discount by which principal and agents decide. What is returned is
             undiscounted.
+          nudge: `[]`, by how much following is to be better than anything else.
+          unique: whether following is to be the only equilibrium, see
+            `contracts.joint_payments.unique_payments`.
         """
-        # With the defaults as arguments: one program for all alpha and gamma.
-        return self._equilibrium(env_params, alpha, gamma)
+        # With the defaults as arguments: one program for all alpha, gamma and nudges.
+        return self._equilibrium(unique, env_params, alpha, gamma, nudge)
 
-    @_compiled
-    def _equilibrium(self, env_params: CoinParams, alpha: ArrayLike, gamma: ArrayLike) -> PlayValue:
-        rule = functools.partial(decisions.least_payment, alpha=jnp.asarray(alpha))
+    @functools.partial(jax.jit, static_argnums=(0, 1))
+    def _equilibrium(
+        self,
+        unique: bool,
+        env_params: CoinParams,
+        alpha: ArrayLike,
+        gamma: ArrayLike,
+        nudge: ArrayLike,
+    ) -> PlayValue:
+        rule = functools.partial(
+            decisions.least_payment, alpha=jnp.asarray(alpha), nudge=nudge, unique=unique
+        )
         discounts = jnp.stack([jnp.asarray(gamma, float), 1.0])
         return play(self.settings, env_params, rule, discounts=discounts)
 

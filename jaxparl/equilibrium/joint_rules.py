@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxparl.contracts import minimal_contract
+from jaxparl.contracts.joint_payments import deviation_gains, least_payments, unique_payments
 from jaxparl.numbers import ties
 
 
@@ -72,48 +72,6 @@ def first_best(value: jax.Array) -> jax.Array:
     return jnp.argmax(ties(value, jnp.max(value)))
 
 
-def deviation_gains(utility: jax.Array) -> jax.Array:
-    """`[N, J]`: what each gains over each joint action by its best deviation, alone.
-
-    Args:
-      utility: `[N, A, ..., A]`.
-
-    Examples:
-      A prisoner's dilemma: whoever cooperates (0) would gain 1 by defecting (1).
-
-      >>> first = jnp.array([[2.0, 0.0], [3.0, 1.0]])
-      >>> deviation_gains(jnp.stack([first, first.T])).tolist()
-      [[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0]]
-    """
-    by_agent = enumerate(utility)
-    gains = [jnp.max(own, axis=i, keepdims=True) - own for i, own in by_agent]
-    return jnp.stack([gain.ravel() for gain in gains])
-
-
-def least_payments(state: JointState) -> tuple[jax.Array, jax.Array]:
-    """What it costs to have each agent take its part in each joint action, if the others do.
-
-    Returns:
-      The expected payments `[N, J]`, and whether any contract does it, `[N, J]` bool.
-    """
-    utility = state.utility_by_action
-    if state.outcome_probs is None:
-        gains = deviation_gains(utility)
-        return gains, jnp.ones_like(gains, bool)
-    actions = jnp.arange(state.num_actions)
-    of_actions = jax.vmap(minimal_contract, in_axes=(None, None, 0))  # over A, the one to implement
-    of_others = jax.vmap(of_actions, in_axes=(0, None, None))  # over what the others do
-    found = []
-    for i, own in enumerate(utility):
-        by_others = jnp.moveaxis(own, i, -1)
-        flat = by_others.reshape(-1, len(actions))
-        contract = of_others(flat, state.outcome_probs[i], actions)
-        both = (contract.expected_payment, contract.implementable)
-        found.append([jnp.moveaxis(each.reshape(by_others.shape), -1, i).ravel() for each in both])
-    payment, implementable = (jnp.stack(each) for each in zip(*found, strict=True))
-    return payment, implementable
-
-
 def most_welfare(state: JointState) -> JointChoice:
     """The joint action with the largest sum of rewards; nobody is paid."""
     return JointChoice(first_best(state.reward.sum(axis=0)), jnp.zeros(len(state.reward)))
@@ -125,17 +83,22 @@ def selfish(state: JointState) -> JointChoice:
     Nobody gains by deviating from a Nash equilibrium: the sum of the gains is 0 there. Where there
     is none, the joint action with the least sum is played. The first is, where several tie.
     """
-    gain = deviation_gains(state.utility_by_action).sum(axis=0)
+    gain = deviation_gains(state.utility_by_action).sum(axis=0).ravel()
     return JointChoice(first_best(-gain), jnp.zeros(len(state.reward)))
 
 
-def least_payment(state: JointState, alpha: ArrayLike) -> JointChoice:
+def least_payment(
+    state: JointState, alpha: ArrayLike, nudge: ArrayLike = 0.0, *, unique: bool = False
+) -> JointChoice:
     """The principal's best joint action, at the least payments that make all follow.
 
-    It costs the principal `alpha` `[]` a unit. The payments are NaN where no joint action can be
-    implemented.
+    It costs the principal `alpha` `[]` a unit. Following is an equilibrium at the payments of
+    `least_payments`; with `unique`, at those of `unique_payments`, it is the only one. They are NaN
+    where no joint action can be implemented.
     """
-    payment, implementable = least_payments(state)
+    find = unique_payments if unique else least_payments
+    price = find(state.utility_by_action, state.outcome_probs, nudge)
+    payment, implementable = (each.reshape(len(state.reward), -1) for each in price)
     objective = state.principal_reward - alpha * (state.payment + payment).sum(axis=0)
     can_be = implementable.all(axis=0)
     worst = jnp.finfo(objective.dtype).min  # only for the argmax: it enters nobody's value

@@ -129,21 +129,40 @@ class JointSolutions(ExactSolutions[Any, Any]):
         return self._play(env_params, joint_rules.selfish)
 
     def equilibrium(
-        self, env_params: Any, alpha: ArrayLike = 0.1, gamma: ArrayLike = 1.0
+        self,
+        env_params: Any,
+        alpha: ArrayLike = 0.1,
+        gamma: ArrayLike = 1.0,
+        *,
+        nudge: ArrayLike = 0.0,
+        unique: bool = False,
     ) -> PlayValue:
         """What an episode brings in the equilibrium of the paper's objective.
 
         In each state the principal asks for the joint action with the best principal's reward less
         `alpha` times the payments + what follows, the first on ties, at the least payments that
         make it a best response of each agent while the others do as asked (Ivanov et al. 2024,
-        section 5.2). All decide by sums discounted by `gamma`.
-        """
-        # With the defaults as arguments: one program for all alpha and gamma.
-        return self._equilibrium(env_params, alpha, gamma)
+        section 5.2), better than anything else by `nudge`. All decide by sums discounted by
+        `gamma`.
 
-    @_compiled
-    def _equilibrium(self, env_params: Any, alpha: ArrayLike, gamma: ArrayLike) -> PlayValue:
-        rule = functools.partial(joint_rules.least_payment, alpha=jnp.asarray(alpha))
+        With `unique` it is the only one: nothing but following survives iterated elimination, see
+        `contracts.joint_payments.unique_payments`. What that costs more is the price of being sure.
+        """
+        # With the defaults as arguments: one program for all alpha, gamma and nudges.
+        return self._equilibrium(unique, env_params, alpha, gamma, nudge)
+
+    @functools.partial(jax.jit, static_argnums=(0, 1))
+    def _equilibrium(
+        self,
+        unique: bool,
+        env_params: Any,
+        alpha: ArrayLike,
+        gamma: ArrayLike,
+        nudge: ArrayLike,
+    ) -> PlayValue:
+        rule = functools.partial(
+            joint_rules.least_payment, alpha=jnp.asarray(alpha), nudge=nudge, unique=unique
+        )
         return self._play(env_params, rule, gamma=gamma)
 
     @_compiled

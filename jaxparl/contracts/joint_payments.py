@@ -1,0 +1,175 @@
+"""What it costs to have several agents take their parts in each joint action of one state."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxparl.contracts.least_payment import minimal_contract
+from jaxparl.numbers import ties
+
+
+class Price(NamedTuple):
+    """What joint actions cost.
+
+    Attributes:
+      payment: `[..., A, ..., A]`, expected, of one agent or `[N, ...]` of all.
+      implementable: bool of the same shape, whether any contract does it; always so where actions
+        are observed.
+    """
+
+    payment: jax.Array
+    implementable: jax.Array
+
+
+def deviation_gains(utility: jax.Array, nudge: ArrayLike = 0.0) -> jax.Array:
+    """`[N, A, ..., A]`: what each must be paid for its part of each joint action to be best for it.
+
+    That is what it would gain by its best deviation, alone, and the nudge; but never less than 0.
+
+    Args:
+      utility: `[N, A, ..., A]`.
+      nudge: `[]`, by how much its part is to be better than anything else.
+
+    Examples:
+      A prisoner's dilemma: whoever cooperates (0) would gain 1 by defecting (1).
+
+      >>> first = jnp.array([[2.0, 0.0], [3.0, 1.0]])
+      >>> deviation_gains(jnp.stack([first, first.T]))[0].tolist()
+      [[1.0, 1.0], [0.0, 0.0]]
+      >>> deviation_gains(jnp.stack([first, first.T]), nudge=0.5)[0].tolist()
+      [[1.5, 1.5], [0.0, 0.0]]
+    """
+    gains = []
+    for i, own in enumerate(utility):
+        by_action = jnp.moveaxis(own, i, -1)
+        is_best = jax.nn.one_hot(jnp.argmax(by_action, axis=-1), own.shape[i], dtype=bool)
+        best = jnp.max(by_action, axis=-1, keepdims=True)
+        second = jnp.max(jnp.where(is_best, -jnp.inf, by_action), axis=-1, keepdims=True)
+        lead = jnp.where(is_best, second, best) - by_action
+        gains.append(jnp.moveaxis(jnp.maximum(lead + nudge, 0), -1, i))
+    return jnp.stack(gains)
+
+
+def price(
+    utility: jax.Array,
+    outcome_probs: jax.Array | None,
+    agent: int,
+    *,
+    anything: Sequence[int] = (),
+    nudge: ArrayLike = 0.0,
+) -> Price:
+    """What it costs to have one agent take its part in each joint action.
+
+    Args:
+      utility: `[N, A, ..., A]`, what each agent gets by each joint action.
+      outcome_probs: `[N, A, O]`; None where actions are observed.
+      agent: which.
+      anything: agents that may do anything at all. Its part is worthwhile whatever they do, while
+        all others do theirs.
+      nudge: see `deviation_gains`.
+
+    Returns:
+      Of this agent, `[A, ..., A]`.
+    """
+    axes, own = tuple(anything), utility[agent]
+    if outcome_probs is None:
+        gain = deviation_gains(utility, nudge)[agent]
+        gain = jnp.broadcast_to(jnp.max(gain, axis=axes, keepdims=True), gain.shape)
+        return Price(gain, jnp.ones_like(gain, bool))
+    probs = outcome_probs[agent]
+    of_others = jax.vmap(minimal_contract, in_axes=(0, None, None, None))  # over what they do
+
+    def of_action(action: jax.Array) -> Price:
+        """Of one action: by what the others do, without the axis of this agent."""
+        gaps = own - jnp.take(own, action[None], axis=agent)
+        gaps = jnp.moveaxis(jnp.max(gaps, axis=axes, keepdims=True), agent, -1)
+        contract = of_others(gaps.reshape(-1, len(probs)), probs, action, nudge)
+        full = [size for axis, size in enumerate(own.shape) if axis != agent]
+        found = Price(contract.expected_payment, contract.implementable)
+        return jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf.reshape(gaps.shape[:-1]), full), found
+        )
+
+    every: Price = jax.vmap(of_action, out_axes=agent)(jnp.arange(len(probs)))  # over A
+    return every
+
+
+def least_payments(
+    utility: jax.Array, outcome_probs: jax.Array | None = None, nudge: ArrayLike = 0.0
+) -> Price:
+    """What it costs to have each agent take its part in each joint action, if the others do.
+
+    Args:
+      utility: `[N, A, ..., A]`, what each agent gets by each joint action.
+      outcome_probs: `[N, A, O]`; None where actions are observed.
+      nudge: see `deviation_gains`.
+
+    Returns:
+      Of all agents, `[N, A, ..., A]`.
+    """
+    found = [price(utility, outcome_probs, agent, nudge=nudge) for agent in range(len(utility))]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+
+
+def unique_payments(
+    utility: jax.Array, outcome_probs: jax.Array | None = None, nudge: ArrayLike = 0.0
+) -> Price:
+    """What it costs to have each joint action taken for sure, one agent after the other.
+
+    The agents are put in an order. The first is paid so that its part is best for it whatever the
+    others do; the next, whatever those after it do, as the first one does its part; and so on. So
+    nothing else survives iterated elimination, and no worse convention can hold: a unique
+    implementation (Segal 2003; Winter 2004). For each joint action it is the order that costs
+    least, found over sets of agents, those that come first.
+
+    Args:
+      utility: as for `least_payments`.
+      outcome_probs: likewise.
+      nudge: likewise.
+
+    Returns:
+      Of all agents, `[N, A, ..., A]`.
+
+    Examples:
+      A stag hunt. Nobody need be paid to hunt the stag (0) with the other; but for sure, one is
+      paid the 3 that it would miss if the other went for the hare (1).
+
+      >>> first = jnp.array([[4.0, 0.0], [3.0, 3.0]])
+      >>> utility = jnp.stack([first, first.T])
+      >>> [find(utility).payment[:, 0, 0].tolist() for find in (least_payments, unique_payments)]
+      [[0.0, 0.0], [0.0, 3.0]]
+    """
+    agents = frozenset(range(len(utility)))
+    nothing = jnp.zeros_like(utility)
+    found = {frozenset[int](): Price(nothing, jnp.ones_like(nothing, bool))}
+    for size in range(1, len(agents) + 1):
+        for first in map(frozenset, itertools.combinations(sorted(agents), size)):
+            rest, ways = sorted(agents - first), []
+            for last in sorted(first):
+                added = price(utility, outcome_probs, last, anything=rest, nudge=nudge)
+                ways.append(_with(found[first - {last}], last, added))
+            found[first] = functools.reduce(_cheaper, ways)
+    return found[agents]
+
+
+def _with(before: Price, agent: int, added: Price) -> Price:
+    """What some agents cost, and one more."""
+    return jax.tree.map(lambda rows, row: rows.at[agent].set(row), before, added)
+
+
+def _cheaper(one: Price, other: Price) -> Price:
+    """Of two ways to implement each joint action the one that costs less, the first on ties."""
+
+    def saves(way: Price) -> jax.Array:
+        return jnp.where(way.implementable.all(axis=0), -way.payment.sum(axis=0), -jnp.inf)
+
+    # Rounding must not decide: who comes first makes a difference to both in the states before.
+    is_less = ~ties(saves(one), jnp.maximum(saves(one), saves(other)))
+    return jax.tree.map(lambda here, there: jnp.where(is_less, there, here), one, other)
