@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -90,6 +90,55 @@ def play(
     return _at_start(game, _repeat(step_back, zeros, horizon, reported)[:, REPORTED])
 
 
+class Stationary(NamedTuple):
+    """What is done in each state of a game that goes on without an end.
+
+    Attributes:
+      joint: `[S]` int, the joint action, by its place on the axis J.
+      reward: `[S, N, J]`, what each agent gets from each joint action on, if afterwards all do what
+        is done: discounted, payments not included. NaN if the values did not settle.
+    """
+
+    joint: jax.Array
+    reward: jax.Array
+
+
+def play_on(game: JointGame, rule: Rule, *, num_actions: int, discount: ArrayLike) -> Stationary:
+    """What a rule does in every state where all decide as if there were no end.
+
+    Args:
+      game: the game as a table, with all joint actions.
+      rule: see `joint_rules`.
+      num_actions: A.
+      discount: `[]`, below 1.
+
+    Examples:
+      A prisoner's dilemma, played by agents that do what is best for both:
+
+      >>> from jaxparl.envs import make
+      >>> from jaxparl.environment import Tabulation
+      >>> from jaxparl.equilibrium import joint_rules
+      >>> env, env_params = make("matrix_game", payoffs="prisoners_dilemma")
+      >>> game = Tabulation(env).joint_game(env_params)
+      >>> found = play_on(game, joint_rules.most_welfare, num_actions=2, discount=0.5)
+      >>> found.joint.tolist(), found.reward[0, 0].round(2).tolist()  # both cooperate: 3 each
+      ([0, 0, 0, 0, 0], [6.0, 3.0, 8.0, 4.0])
+    """
+    discounts = jnp.asarray(discount, game.discount.dtype)[None]
+    by_state = (_by_state(game), None)
+    back = jax.vmap(partial(_step_back, discounts, rule, num_actions), in_axes=by_state)  # over S
+    shape = (len(game.start_probs), 1, 2 * game.agent_reward.shape[-1] + 1)
+    end = jnp.zeros(shape, game.agent_reward.dtype)
+    later = _repeat(partial(back, game), end, None, discounts[0])
+
+    def now(state: JointGame, later: jax.Array) -> Stationary:
+        known = _joint_state(state, _follows(discounts, state, later)[:, DECISIVE], num_actions)
+        return Stationary(rule(known).joint, known.reward)
+
+    found: Stationary = jax.vmap(now, in_axes=by_state)(game, later)  # over S
+    return found
+
+
 def _repeat(
     step_back: Callable[[jax.Array], jax.Array],
     end: jax.Array,
@@ -126,6 +175,17 @@ def _step_back(
     *rows: jax.Array,
 ) -> jax.Array:
     """What one state brings, `[D, X]`, given what all states bring at the next step `[S, D, X]`."""
+    follows = _follows(discounts, state, later)
+    choice = rule(_joint_state(state, follows[:, DECISIVE], num_actions), *rows)
+    paid = choice.payment.astype(later.dtype)[None]
+    return follows[choice.joint].at[:, state.agent_reward.shape[-1] : -1].add(paid)
+
+
+def _follows(discounts: jax.Array, state: JointGame, later: jax.Array) -> jax.Array:
+    """What each joint action of one state brings, `[J, D, X]`, given what all states bring later.
+
+    The payments of this step are not among it.
+    """
     num_agents = state.agent_reward.shape[-1]
 
     def add(number: jax.Array, total: jax.Array) -> jax.Array:
@@ -140,18 +200,19 @@ def _step_back(
     if state.outcome_probs is not None and state.outcome is not None:
         chance = chances(state.outcome_probs, state.action, state.outcome)
         follows = jnp.tensordot(chance, follows, axes=1, precision="highest")
-    follows = follows.at[..., :num_agents].add(state.agent_reward[:, None])  # [J, D, X]
-    reward, payment, principal_reward = _split(follows[:, DECISIVE], num_agents)
-    now = JointState(
+    return follows.at[..., :num_agents].add(state.agent_reward[:, None])
+
+
+def _joint_state(state: JointGame, follows: jax.Array, num_actions: int) -> JointState:
+    """What rules are told of one state, from what its joint actions bring `[J, X]`."""
+    reward, payment, principal_reward = _split(follows, state.agent_reward.shape[-1])
+    return JointState(
         reward=reward.T,
         payment=payment.T,
         principal_reward=principal_reward,
         outcome_probs=state.outcome_probs,
         num_actions=num_actions,
     )
-    choice = rule(now, *rows)
-    paid = choice.payment.astype(later.dtype)[None]
-    return follows[choice.joint].at[:, num_agents:-1].add(paid)
 
 
 def _split(sums: jax.Array, num_agents: int) -> tuple[jax.Array, jax.Array, jax.Array]:
