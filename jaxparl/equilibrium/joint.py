@@ -20,10 +20,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxparl.equilibrium.joint_rules import JointState, Rule
+from jaxparl.equilibrium import joint_rules
+from jaxparl.equilibrium.joint_rules import JointChoice, JointMix, JointState, Rule
 from jaxparl.equilibrium.value_iteration import discounted_fixed_point, fixed_point
 from jaxparl.exact import chances
 from jaxparl.types import JointGame, PlayValue
+
+# Beyond this, float32 does not tell the ends of an interval apart.
+_HALVINGS = 24
 
 # Positions on the axis D, which has length 1 where both are the same.
 DECISIVE, REPORTED = 0, -1
@@ -90,6 +94,54 @@ def play(
     return _at_start(game, _repeat(step_back, zeros, horizon, reported)[:, REPORTED])
 
 
+def robust_value(
+    game: JointGame,
+    payments: jax.Array,
+    *,
+    slack: ArrayLike,
+    alpha: ArrayLike,
+    horizon: ArrayLike | None,
+    num_actions: int,
+) -> jax.Array:
+    """`[]`, the least that offers may bring the principal, if its agent loses up to `slack`.
+
+    That is how much less than its best response's the agent may get in a whole episode, in
+    expectation; it may draw at random how it plays. The worst that it does solves a linear program,
+    whose dual has one variable, the price λ of the agent's utility:
+
+        max over λ >= 0 of   min over plays of (u_p - λ u_a)   +   λ (v - slack)
+
+    u_p is the principal's rewards less `alpha` times the payments, u_a the agent's utility, and v
+    the most that this can be. The minimum is a game of one player, and the sum is concave in λ.
+
+    Args:
+      game: of one agent, with all its actions.
+      payments: `[S, 1, A]`, what is paid for each action, in expectation.
+      slack: `[]`, in units of reward.
+      alpha: `[]`, what a unit of payment costs the principal.
+      horizon: as for `play`.
+      num_actions: A.
+    """
+
+    def value_of(weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """u_p and u_a of the play that is best where λ = weight / (1 - weight)."""
+        rule = partial(joint_rules.against, weight=weight, alpha=alpha)
+        found = play(game, rule, payments, horizon=horizon, num_actions=num_actions)
+        assert found.principal_reward is not None
+        return found.principal_reward - alpha * found.payment, found.utilities[0]
+
+    def halve(_: jax.Array, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = ends
+        middle = (low + high) / 2
+        is_short = value_of(middle)[1] < most - slack
+        return jnp.where(is_short, middle, low), jnp.where(is_short, high, middle)
+
+    most = value_of(jnp.ones(()))[1]
+    weight, _ = jax.lax.fori_loop(0, _HALVINGS, halve, (jnp.zeros(()), jnp.ones(())))
+    objective, own = value_of(weight)
+    return objective + weight / (1 - weight) * (most - slack - own)
+
+
 class Stationary(NamedTuple):
     """What is done in each state of a game that goes on without an end.
 
@@ -103,7 +155,13 @@ class Stationary(NamedTuple):
     reward: jax.Array
 
 
-def play_on(game: JointGame, rule: Rule, *, num_actions: int, discount: ArrayLike) -> Stationary:
+def play_on(
+    game: JointGame,
+    rule: Callable[[JointState], JointChoice],
+    *,
+    num_actions: int,
+    discount: ArrayLike,
+) -> Stationary:
     """What a rule does in every state where all decide as if there were no end.
 
     Args:
@@ -178,7 +236,11 @@ def _step_back(
     follows = _follows(discounts, state, later)
     choice = rule(_joint_state(state, follows[:, DECISIVE], num_actions), *rows)
     paid = choice.payment.astype(later.dtype)[None]
-    return follows[choice.joint].at[:, state.agent_reward.shape[-1] : -1].add(paid)
+    if isinstance(choice, JointMix):
+        found = jnp.tensordot(choice.probs, follows, axes=1, precision="highest")
+    else:
+        found = follows[choice.joint]
+    return found.at[:, state.agent_reward.shape[-1] : -1].add(paid)
 
 
 def _follows(discounts: jax.Array, state: JointGame, later: jax.Array) -> jax.Array:

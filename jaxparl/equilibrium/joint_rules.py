@@ -6,6 +6,7 @@ It returns a `JointChoice`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from jax.typing import ArrayLike
 
 from jaxparl.contracts.joint_payments import deviation_gains, least_payments, unique_payments
 from jaxparl.numbers import ties
+
+# How far beliefs move at once, and how often, until they are those of an equilibrium.
+_STEP, _ROUNDS = 0.5, 60
 
 
 class JointState(NamedTuple):
@@ -58,8 +62,20 @@ class JointChoice(NamedTuple):
     payment: jax.Array
 
 
+class JointMix(NamedTuple):
+    """What happens in one state where agents randomise.
+
+    Attributes:
+      probs: `[J]`, how likely each joint action is.
+      payment: `[N]`, what they are paid in this step, in expectation.
+    """
+
+    probs: jax.Array
+    payment: jax.Array
+
+
 #: (one state, rows of further tables) -> what happens.
-Rule = Callable[..., JointChoice]
+Rule = Callable[..., JointChoice | JointMix]
 
 
 def first_best(value: jax.Array) -> jax.Array:
@@ -121,3 +137,92 @@ def respond(agent: jax.Array, state: JointState, payments: jax.Array) -> JointCh
     best = jnp.argmax(utility)
     is_agent = jnp.arange(len(state.reward)) == agent
     return JointChoice(best, jnp.where(is_agent, payments[agent, best], 0))
+
+
+def logit(
+    state: JointState, action: jax.Array, payments: jax.Array, temperature: ArrayLike
+) -> JointMix:
+    """Agents that err: the better an action is, the likelier it is, by a logistic law.
+
+    An agent takes `a` with probability proportional to exp(q(a) / temperature), where q is in
+    expectation over what the others do, who err likewise (an agent quantal response equilibrium,
+    McKelvey and Palfrey 1998). Of several, it is the one that agents come to who at first believe
+    that the others do `action` `[N]`. At temperature 0 each takes its best action while the others
+    do that, and does as asked on ties.
+
+    They are paid `payments` `[N, A]`.
+    """
+    utility = state.utility_by_action
+    num_agents = len(utility)
+    asked = jax.nn.one_hot(action, state.num_actions, dtype=utility.dtype)  # [N, A]
+
+    def value(probs: jax.Array) -> jax.Array:
+        """`[N, A]`, what each action is worth while the others act by `probs` `[N, A]`."""
+        found = []
+        for i, own in enumerate(utility):
+            # From the last axis on, so that the positions of those before stay.
+            for j in reversed(range(num_agents)):
+                if j != i:
+                    own = jnp.tensordot(own, probs[j], axes=(j, 0), precision="highest")
+            found.append(own)
+        return jnp.stack(found) + payments
+
+    def best(q: jax.Array) -> jax.Array:
+        is_tie = jax.vmap(lambda own, asked: ties(own[asked], jnp.max(own)))(q, action)
+        choice = jnp.where(is_tie, action, jnp.argmax(q, axis=-1))
+        return jax.nn.one_hot(choice, state.num_actions, dtype=q.dtype)
+
+    def respond(_: jax.Array, probs: jax.Array) -> jax.Array:
+        drawn = jax.nn.softmax(value(probs) / jnp.maximum(temperature, 1e-9), axis=-1)
+        return probs + _STEP * (drawn - probs) if num_agents > 1 else drawn
+
+    rounds = _ROUNDS if num_agents > 1 else 1
+    erring = jax.lax.fori_loop(0, rounds, respond, asked)
+    probs = jnp.where(jnp.asarray(temperature) > 0, erring, best(value(asked)))
+    joint = functools.reduce(jnp.multiply.outer, list(probs)).ravel()
+    return JointMix(joint, jnp.sum(probs * payments, axis=-1))
+
+
+def worst(
+    state: JointState,
+    action: jax.Array,
+    payments: jax.Array,
+    slack: ArrayLike,
+    alpha: ArrayLike,
+) -> JointChoice:
+    """What is worst for the principal, if each agent's action is within `slack` of its best one.
+
+    An agent's actions are compared while the others do `action` `[N]`. With a slack of 0 each takes
+    the best one, and does as asked on ties; with any other, ties break against the principal, whose
+    objective is its rewards less `alpha` times the payments, `payments` `[N, A]` in this step.
+    """
+    utility = state.utility_by_action
+    num_agents, actions = len(utility), jnp.arange(state.num_actions)
+    may, costs = [], []
+    for i, own in enumerate(utility):
+        for j in reversed(range(num_agents)):
+            if j != i:
+                own = jnp.take(own, action[j], axis=j)
+        q = own + payments[i]
+        asked = jnp.where(ties(q[action[i]], jnp.max(q)), action[i], jnp.argmax(q))
+        may.append(jnp.where(jnp.asarray(slack) > 0, q >= jnp.max(q) - slack, actions == asked))
+        costs.append(payments[i])
+    allowed = functools.reduce(jnp.logical_and.outer, may).ravel()
+    paid = functools.reduce(jnp.add.outer, costs).ravel()
+    objective = state.principal_reward - alpha * (state.payment.sum(axis=0) + paid)
+    joint = jnp.argmin(jnp.where(allowed, objective, jnp.inf))
+    each = jnp.unravel_index(joint, (state.num_actions,) * num_agents)
+    return JointChoice(joint, payments[jnp.arange(num_agents), jnp.stack(each)])
+
+
+def against(
+    state: JointState, payments: jax.Array, weight: ArrayLike, alpha: ArrayLike
+) -> JointChoice:
+    """What one agent does for whom the principal's loss counts 1 - weight, and its own gain weight.
+
+    It is paid `payments` `[1, A]`. The objective is that of `worst`.
+    """
+    own = state.utility[0] + payments[0]
+    objective = state.principal_reward - alpha * (state.payment[0] + payments[0])
+    joint = jnp.argmin((1 - weight) * objective - weight * own)
+    return JointChoice(joint, payments[:, joint])

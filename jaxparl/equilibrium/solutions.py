@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from jaxparl.environment import Environment, ExactSolutions, ExactTable, Tabulation
 from jaxparl.equilibrium import joint_rules
-from jaxparl.equilibrium.joint import play
+from jaxparl.equilibrium.joint import play, robust_value
 from jaxparl.equilibrium.joint_rules import Rule
 from jaxparl.types import JointGame, PlayValue, PyTree
 
@@ -193,6 +193,53 @@ class JointSolutions(ExactSolutions[Any, Any]):
 
         # One after the other: the tables are large.
         return jax.lax.map(most, jnp.arange(env.num_agents))
+
+    @_compiled
+    def logit_play(
+        self, env_params: Any, actions: jax.Array, payments: jax.Array, temperature: ArrayLike
+    ) -> PlayValue:
+        """What an episode brings where agents err when they respond to offers.
+
+        Asked for `actions` `[S, N]`, they are paid `payments` `[S, N, A]`, and err the more the
+        higher the `temperature` `[]`, in units of reward; see `joint_rules.logit`.
+        """
+        rule = functools.partial(joint_rules.logit, temperature=temperature)
+        return self._play(env_params, rule, actions, jnp.asarray(payments, float))
+
+    @_compiled
+    def worst_play(
+        self,
+        env_params: Any,
+        actions: jax.Array,
+        payments: jax.Array,
+        slack: ArrayLike,
+        alpha: ArrayLike = 0.1,
+    ) -> PlayValue:
+        """The least that offers may bring, if agents lose up to `slack` `[]` in every step.
+
+        See `joint_rules.worst`; the arguments are those of `logit_play`.
+        """
+        rule = functools.partial(joint_rules.worst, slack=slack, alpha=alpha)
+        return self._play(env_params, rule, actions, jnp.asarray(payments, float))
+
+    @_compiled
+    def robust_value(
+        self, env_params: Any, payments: jax.Array, slack: ArrayLike, alpha: ArrayLike = 1.0
+    ) -> jax.Array:
+        """`[]`, the least that offers may bring, if an agent loses up to `slack` in an episode.
+
+        See `joint.robust_value`; for games of one agent.
+        """
+        paid = jnp.asarray(payments, float)
+        chex.assert_shape(paid, (self.num_states, 1, self.tabulation.env.num_actions))
+        return robust_value(
+            self.tabulation.joint_game(env_params),
+            paid,
+            slack=slack,
+            alpha=alpha,
+            horizon=self._horizon(env_params),
+            num_actions=self.tabulation.env.num_actions,
+        )
 
     def _play(
         self,
