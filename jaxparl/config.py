@@ -116,6 +116,10 @@ class Config:
       principal_target_window: the same for the weights by which the principal recommends: its own
         target weights, and an average of the agents' weights.
       evaluation_interval: iterations between two evaluations.
+      black_boxes: how black-box agents learn in validation: by `dqn`, deep Q-learning as in the
+        paper, or by `ppo`, proximal policy optimisation.
+      payments_told: whether black boxes are told what is paid for each outcome, and not only what
+        is recommended, as in the paper.
       hyper_params: the numbers that may differ between runs.
 
     Raises:
@@ -150,6 +154,8 @@ class Config:
     target_window: float = 0.0
     principal_target_window: float = 0.4
     evaluation_interval: int = 400
+    black_boxes: Literal["dqn", "ppo"] = "dqn"
+    payments_told: bool = False
     hyper_params: HyperParams = dataclasses.field(default_factory=HyperParams)
 
     def __post_init__(self) -> None:
@@ -174,11 +180,7 @@ class Config:
             is_tuple = isinstance(sizes, tuple | list) and bool(sizes)
             if not is_tuple or not all(map(is_whole, sizes)) or not 1 <= min(sizes) <= MOST:
                 raise ValueError(f"{name} must be one or more positive widths, not {sizes}")
-        if not isinstance(self.hyper_params, HyperParams):
-            raise ValueError(f"hyper_params must be HyperParams, not {self.hyper_params}")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
+        _check_kinds(self)
         _check_multiple(self, "evaluation_interval", of="target_interval")
         _check_multiple(self, "iterations", of="evaluation_interval")
         _check_multiple(self, "replay_capacity", of="num_envs")
@@ -262,6 +264,15 @@ def as_float32(value: Any) -> float:
     with np.errstate(over="ignore", under="ignore"):
         rounded = float(np.float32(value))
     return 0.0 if abs(rounded) < _LEAST_FLOAT32 else rounded
+
+
+def _check_kinds(config: Config) -> None:
+    for name, kind in (("payments_told", bool), ("hyper_params", HyperParams)):
+        if not isinstance(getattr(config, name), kind):
+            raise ValueError(f"{name} must be {kind.__name__}, not {getattr(config, name)}")
+    for name, choices in _CHOICES.items():
+        if getattr(config, name) not in choices:
+            raise ValueError(f"{name} must be one of {choices}, not {getattr(config, name)!r}")
 
 
 def _check_multiple(config: Config, name: str, of: str) -> None:

@@ -25,7 +25,7 @@ from jaxparl.evaluation.offers import learned_offers
 from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Losses, target_weights
-from jaxparl.validation import black_boxes, estimated, metrics
+from jaxparl.validation import dqn, estimated, metrics
 from jaxparl.validation.frozen import freeze
 from jaxparl.validation.mixes import mixes
 from jaxparl.validation.schemes import Scheme
@@ -103,11 +103,11 @@ def learner_of(env: Environment, config: Config) -> Learner:
 def random_policy(pair: Pair, learner: Learner, terms, follow: float) -> metrics.Policy:
     """Black boxes whose networks are noise, and that follow in such a share of the states."""
     config, env = learner.problem.config, learner.problem.env
-    agents = black_boxes.make_black_boxes(config, env, terms)
-    fresh = jax.eval_shape(partial(black_boxes.init, agents), jax.random.key(0)).agent.params
+    agents = dqn.make_black_boxes(config, env, terms)
+    fresh = jax.eval_shape(partial(dqn.init, agents), jax.random.key(0)).agent.params
     rng = np.random.default_rng(5)
     params = jax.tree.map(lambda leaf: np.float32(rng.normal(size=leaf.shape)), fresh)
-    own = black_boxes.greedy(agents, params)
+    own = dqn.policy(agents, params)
 
     def policy(env_state, recommendation):
         key = jax.random.fold_in(jax.random.key(5), pair.exact.state_index(env_state))

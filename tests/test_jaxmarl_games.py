@@ -22,7 +22,7 @@ from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import target_weights
 from jaxparl.training.task import TrainingContext, training_task
-from jaxparl.validation.black_boxes import greedy, make_black_boxes
+from jaxparl.validation.dqn import make_black_boxes, policy
 from jaxparl.validation.frozen import freeze
 from jaxparl.validation.schemes import Scheme
 from jaxparl.validation.terms import make_terms
@@ -184,7 +184,7 @@ def test_black_boxes_do_not_want_what_they_do_not_have(states):
     @jax.vmap
     def done_by(key):
         fresh = black_boxes.agent.init(key, observation)
-        own_policy = greedy(black_boxes, jax.tree.map(lambda leaf: 4 * leaf, fresh.params))
+        own_policy = policy(black_boxes, jax.tree.map(lambda leaf: 4 * leaf, fresh.params))
         return jax.vmap(own_policy)(states, jnp.full((200, 3), -1))
 
     done = done_by(jax.random.split(jax.random.key(1), 16))

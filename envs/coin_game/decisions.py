@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxparl.contracts.joint_payments import deviation_gains, least_payments, unique_payments
 from jaxparl.numbers import ties
 
 NUM_AGENTS = 2
@@ -68,6 +67,44 @@ def first_best(value: jax.Array) -> jax.Array:
     return jnp.stack(jnp.divmod(jnp.argmax(is_best.ravel()), value.shape[1]))
 
 
+def deviation_gains(utility: jax.Array, nudge: ArrayLike = 0.0) -> jax.Array:
+    """`[N, A, A]`: what each must be paid for its part of each joint action to be best for it.
+
+    That is what it would gain by its best deviation, alone, and the nudge; but never less than 0.
+
+    Examples:
+      A prisoner's dilemma: whoever cooperates (0) would gain 1 by defecting (1).
+
+      >>> first = jnp.array([[2.0, 0.0], [3.0, 1.0]])
+      >>> deviation_gains(jnp.stack([first, first.T])).tolist()
+      [[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]
+    """
+
+    def gains(own: jax.Array) -> jax.Array:
+        """Of the first axis's agent."""
+        is_best = jnp.arange(len(own))[:, None] == jnp.argmax(own, axis=0)
+        second = jnp.max(jnp.where(is_best, -jnp.inf, own), axis=0)
+        lead = jnp.where(is_best, second, jnp.max(own, axis=0)) - own
+        return jnp.maximum(lead + nudge, 0)
+
+    return jnp.stack([gains(utility[0]), gains(utility[1].T).T])
+
+
+def unique_payments(gains: jax.Array) -> jax.Array:
+    """`[N, A, A]`: what it costs that nothing but a joint action survives iterated elimination.
+
+    One agent is paid what makes its part best whatever the other does, and the other what makes it
+    best if the first one does its part: whichever way round costs less.
+
+    Args:
+      gains: `[N, A, A]`, see `deviation_gains`.
+    """
+    first = gains.at[0].set(jnp.max(gains[0], axis=1, keepdims=True))
+    second = gains.at[1].set(jnp.max(gains[1], axis=0, keepdims=True))
+    saved = -jnp.stack([first.sum(axis=0), second.sum(axis=0)])
+    return jnp.where(ties(saved[0], jnp.max(saved, axis=0)), first, second)
+
+
 def most_welfare(follows: Sums) -> Choice:
     """The joint action with the largest sum of rewards; nobody is paid."""
     action = first_best(follows.reward.sum(axis=0))
@@ -90,13 +127,16 @@ def least_payment(
 ) -> Choice:
     """The principal's best joint action, at the least payments that make both follow.
 
-    It costs the principal `alpha` `[]` a unit. Following is an equilibrium at the payments of
-    `least_payments`; with `unique`, at those of `unique_payments`, it is the only one.
+    The payment for an action is what the agent would gain by its best deviation. It leaves the
+    agent as well off as that deviation, and costs the principal `alpha` `[]` a unit. With `unique`,
+    at the payments of `unique_payments`, following is the only equilibrium.
     """
-    price = (unique_payments if unique else least_payments)(follows.utility, nudge=nudge)
-    objective = follows.reward - alpha * (follows.payment + price.payment)
+    price = deviation_gains(follows.utility, nudge)
+    if unique:
+        price = unique_payments(price)
+    objective = follows.reward - alpha * (follows.payment + price)
     action = first_best(objective.sum(axis=0))
-    return Choice(action, at_action(price.payment, action))
+    return Choice(action, at_action(price, action))
 
 
 def given(follows: Sums, action: jax.Array, payment: jax.Array) -> Choice:

@@ -131,7 +131,7 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
             undiscounted.
           nudge: `[]`, by how much following is to be better than anything else.
           unique: whether following is to be the only equilibrium, see
-            `contracts.joint_payments.unique_payments`.
+            `decisions.unique_payments`.
         """
         # With the defaults as arguments: one program for all alpha, gamma and nudges.
         return self._equilibrium(unique, env_params, alpha, gamma, nudge)

@@ -127,7 +127,7 @@ def unique_payments(
     others do; the next, whatever those after it do, as the first one does its part; and so on. So
     nothing else survives iterated elimination, and no worse convention can hold: a unique
     implementation (Segal 2003; Winter 2004). For each joint action it is the order that costs
-    least, found over sets of agents, those that come first.
+    least, on ties the one of their numbers, found over sets of agents, those that come first.
 
     Args:
       utility: as for `least_payments`.
@@ -144,7 +144,7 @@ def unique_payments(
       >>> first = jnp.array([[4.0, 0.0], [3.0, 3.0]])
       >>> utility = jnp.stack([first, first.T])
       >>> [find(utility).payment[:, 0, 0].tolist() for find in (least_payments, unique_payments)]
-      [[0.0, 0.0], [0.0, 3.0]]
+      [[0.0, 0.0], [3.0, 0.0]]
     """
     agents = frozenset(range(len(utility)))
     nothing = jnp.zeros_like(utility)
@@ -152,7 +152,7 @@ def unique_payments(
     for size in range(1, len(agents) + 1):
         for first in map(frozenset, itertools.combinations(sorted(agents), size)):
             rest, ways = sorted(agents - first), []
-            for last in sorted(first):
+            for last in sorted(first, reverse=True):
                 added = price(utility, outcome_probs, last, anything=rest, nudge=nudge)
                 ways.append(_with(found[first - {last}], last, added))
             found[first] = functools.reduce(_cheaper, ways)

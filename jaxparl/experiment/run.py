@@ -33,7 +33,7 @@ from jaxparl.training.comparison import compile_validation, validation_runs
 from jaxparl.training.devices import fetch, fetch_run
 from jaxparl.training.runs import RunId, env_params_of, hyper_params_of
 from jaxparl.training.sweep import CompiledRuns, Run, compile_training, draw_env_params, select_run
-from jaxparl.validation import black_boxes
+from jaxparl.validation.playing import BLACK_BOXES, decide
 from jaxparl.validation.schemes import left_out
 
 _Kept = TypeVar("_Kept")
@@ -225,5 +225,7 @@ def _all_follow(experiment: Experiment, principals: Principals) -> Playback:
 
 def _black_boxes(job: Job, env: Environment, run: Run) -> Playback:
     """An episode in which black-box agents play what they have learned in one run."""
-    agents = black_boxes.make_black_boxes(job.config, env, run.context, job.components)
-    return Playback(agents.problem, black_boxes.decide(agents, run.state.agent.target_params))
+    learned_by = BLACK_BOXES[job.config.black_boxes]
+    agents = learned_by.make_black_boxes(job.config, env, run.context, job.components)
+    own_policy = learned_by.policy(agents, run.state.agent.target_params)
+    return Playback(agents.problem, decide(agents, own_policy))

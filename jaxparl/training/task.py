@@ -23,7 +23,7 @@ from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.types import PyTree
-from jaxparl.validation import black_boxes
+from jaxparl.validation.playing import BLACK_BOXES, evaluate
 from jaxparl.validation.terms import Terms
 
 
@@ -89,16 +89,17 @@ def validation_task(
     config: Config, env: Environment, terms: Terms, components: Components = STANDARD
 ) -> Task:
     """Black-box agents learn in the game of a frozen principal (`validation.black_boxes`)."""
-    agents = black_boxes.make_black_boxes(config, env, terms, components)
+    learns = BLACK_BOXES[config.black_boxes]
+    agents = learns.make_black_boxes(config, env, terms, components)
     return Task(
-        init=partial(black_boxes.init, agents),
+        init=partial(learns.init, agents),
         learn=partial(
             loop.run_segment,
             config,
-            partial(black_boxes.iterate, agents),
-            partial(black_boxes.move_targets, agents),
+            partial(learns.iterate, agents),
+            partial(learns.move_targets, agents),
         ),
-        evaluate=partial(black_boxes.evaluate, agents),
+        evaluate=partial(evaluate, agents, learns.policy),
     )
 
 
