@@ -28,8 +28,9 @@ def test_what_is_stored_is_what_was_paid():
     stored = jax.tree.map(lambda leaf: leaf[: 20 * CONFIG.num_envs], ring)
 
     def offered(env_state, action):
-        asked, payments = facing.offered(LEARNER, scheme, env_state)
-        return asked, payments_for(payments, action.astype(int))
+        offers = facing.offered(LEARNER, scheme, env_state)
+        payments = offers.settled(action)
+        return offers.recommendation, payments_for(payments, action.astype(int))
 
     asked, payment = jax.jit(jax.vmap(offered))(stored.env_state, stored.action)
     np.testing.assert_array_equal(stored.follows, stored.action == asked)

@@ -162,7 +162,7 @@ def test_where_actions_are_hidden_black_boxes_are_paid_for_drawn_outcomes(is_lis
     state, _ = task.learn(terms, task.init(terms, jax.random.key(3)), 0)
     stored = jax.tree.map(lambda leaf: leaf[: 40 * CONFIG.num_envs], state.replay.ring)
     offered = once(jax.vmap(partial(facing.offered, learner, terms)))
-    recommendation, payments = offered(stored.env_state)
+    recommendation, payments, _ = offered(stored.env_state)
     paid = payments_for(payments, stored.outcome.astype(int))
     reward = stored.env_state.level[:, None] / 5 * stored.action + 0.1
     np.testing.assert_allclose(stored.agent_reward, reward + paid, rtol=1e-4, atol=1e-5)

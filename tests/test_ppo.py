@@ -41,8 +41,9 @@ def test_what_is_learned_from_is_what_was_paid(learned):
     steps = state.steps
 
     def offered(env_state, action):
-        asked, payments = facing.offered(LEARNER, scheme, env_state)
-        return asked, payments_for(payments, action.astype(int))
+        offers = facing.offered(LEARNER, scheme, env_state)
+        payments = offers.settled(action)
+        return offers.recommendation, payments_for(payments, action.astype(int))
 
     asked, payment = jax.jit(jax.vmap(jax.vmap(offered)))(steps.env_state, steps.action)
     assert 0 < np.mean(asked == steps.action) < 1
@@ -154,7 +155,7 @@ def test_agents_may_be_told_what_is_paid(black_boxes):
     assert np.isfinite(found.welfare)
     env_state = jax.tree.map(lambda leaf: leaf[0], state.actor.env_state)
     boxes = made(scheme, config)
-    asked, payments = facing.offered(LEARNER, scheme, env_state)
+    asked, payments, _ = facing.offered(LEARNER, scheme, env_state)
     np.testing.assert_array_equal(
         told(boxes, env_state, asked),
         np.concatenate([np.eye(LEARNER.problem.env.num_actions)[asked], payments], axis=-1),

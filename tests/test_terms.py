@@ -24,7 +24,7 @@ STATES = COIN_ENV.exact.states()
 
 def paid(terms, states, action):
     """What is paid for actions `[S, N]`; they are observed."""
-    _, payments = offered_under(terms, states)
+    _, payments, _ = offered_under(terms, states)
     return payments_for(payments, jnp.asarray(action))
 
 

@@ -78,7 +78,7 @@ def sampled(keys):
     facing = terms(PRINCIPAL)
 
     def decide(follows, env_state):
-        asked, payments = offered(LEARNER, facing, env_state)
+        asked, payments, _ = offered(LEARNER, facing, env_state)
         action = jnp.where(follows, asked, partly_follow(env_state, asked))
         return asked, action, payments
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
@@ -24,8 +25,9 @@ from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import Weights, target_weights
 from jaxparl.types import KEY_IMPL, PyTree, Transition
 from jaxparl.validation import schemes
+from jaxparl.validation.frozen import Offered
 from jaxparl.validation.mixes import is_alone
-from jaxparl.validation.terms import Terms, offered
+from jaxparl.validation.terms import Terms, fines, offered
 
 
 class BlackBoxes(Protocol):
@@ -83,14 +85,22 @@ def told(boxes: BlackBoxes, env_state: PyTree, recommendation: jax.Array) -> jax
     asked = jax.nn.one_hot(recommendation, boxes.problem.env.num_actions)
     if not boxes.problem.config.payments_told:
         return asked
-    _, payments = offered(boxes.principal, boxes.terms, env_state)
+    payments = offered(boxes.principal, boxes.terms, env_state).payments
     return jnp.concatenate([asked, payments.astype(asked.dtype)], axis=-1)
 
 
-def received(terms: Terms, payments: jax.Array, transition: Transition) -> jax.Array:
-    """Everything that agents receive in steps `[E]`, `[E, N]`, by offers `[E, N, O]`."""
-    payment = jax.vmap(payments_for)(payments, transition.outcome)  # over E
-    total = jax.vmap(partial(schemes.total_rewards, terms.scheme))  # over E
+def received(
+    boxes: BlackBoxes, offers: Offered, transition: Transition, iteration: ArrayLike
+) -> jax.Array:
+    """Everything that agents receive in steps `[E]`, `[E, N]`, by what was offered in them."""
+    scheme, config = boxes.terms.scheme, boxes.problem.config
+    settled = offers.settled(transition.action)
+    payment = jax.vmap(payments_for)(settled, transition.outcome)  # over E
+    bonus = schemes.introduction(scheme, iteration, config.iterations)
+    follows = transition.action == offers.recommendation
+    payment = payment + jnp.where(follows, bonus, 0.0)
+    payment = payment - fines(scheme, offers.recommendation, transition.action)
+    total = jax.vmap(partial(schemes.total_rewards, scheme))  # over E
     return total(transition.agent_reward, payment)
 
 

@@ -156,7 +156,8 @@ def act(
     """Agents get recommendations, take their best action or explore, and are paid."""
     problem, principal, terms, _ = boxes
     env_state = state.actor.env_state
-    recommendation, payments = jax.vmap(partial(offered, principal, terms))(env_state)  # over E
+    offers = jax.vmap(partial(offered, principal, terms))(env_state)  # over E
+    recommendation = offers.recommendation
     value = jax.vmap(partial(q_values, boxes, state.agent.params))  # over E
     wanted = jnp.argmax(value(env_state, recommendation), axis=-1)
     action, explores = acting.explore(problem, state.actor, wanted, key_explore, iteration)
@@ -166,7 +167,7 @@ def act(
         action = jnp.where(follows, recommendation, action)
     behaviour = Behaviour(action, wanted, explores, follows=action == recommendation)
     actor, transition = acting.step(problem, state.actor, behaviour, key_step)
-    reward = received(terms, payments, transition)
+    reward = received(boxes, offers, transition, iteration)
     return actor, dataclasses.replace(transition, agent_reward=reward)
 
 

@@ -161,10 +161,12 @@ def _decide(learner: Learner, terms: Terms, own_policy: Policy, follows: jax.Arr
     """Some agents `[N]` follow, the others play their own policies."""
 
     def decide(env_state: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
-        recommendation, payments = offered(learner, terms, env_state)
+        offers = offered(learner, terms, env_state)
+        recommendation = offers.recommendation
         own = own_policy(env_state, recommendation)
         does_follow = follows & (recommendation != NO_ACTION)
-        return recommendation, jnp.where(does_follow, recommendation, own), payments
+        action = jnp.where(does_follow, recommendation, own)
+        return recommendation, action, offers.settled(action)
 
     return decide
 

@@ -28,6 +28,7 @@ from jaxparl.validation.terms import (
     ExactReference,
     OneAgentReference,
     Terms,
+    fines,
     offered_in_every_state,
     principal_utility,
     recommended,
@@ -182,15 +183,17 @@ def play_out(learner: Learner, terms: Terms, own_policy: Policy) -> Plays:
         return own_policy(env_state, recommended(learner, terms, env_state))
 
     own = in_every_state(env, of_state)
-    recommendation, by_action = offered_in_every_state(learner, terms)
+    offers = offered_in_every_state(learner, terms)
+    recommendation = offers.recommendation
 
     def play(given: tuple[jax.Array, jax.Array, jax.Array]) -> PlayValue:
         follows, counted, is_played = given
         action = jnp.where(follows[None] & (recommendation != NO_ACTION), recommendation, own)
         paid_for = [
-            payments_for(by_action, action),
-            (action == recommendation).astype(by_action.dtype),
-            jnp.ones_like(by_action[..., 0]),
+            payments_for(offers.settled(action), action)
+            - fines(terms.scheme, recommendation, action),
+            (action == recommendation).astype(offers.payments.dtype),
+            jnp.ones_like(offers.payments[..., 0]),
         ]
         payment = jax.lax.select_n(counted, *paid_for)
         value = partial(solutions_of(env).play_values, env_params)

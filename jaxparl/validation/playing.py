@@ -23,8 +23,9 @@ def decide(boxes: BlackBoxes, own_policy: Policy) -> Decide:
     """Black boxes play by a policy of theirs: a `Decide` for an episode."""
 
     def decided(env_state: PyTree) -> tuple[jax.Array, jax.Array, jax.Array]:
-        recommendation, payments = offered(boxes.principal, boxes.terms, env_state)
-        return recommendation, own_policy(env_state, recommendation), payments
+        offers = offered(boxes.principal, boxes.terms, env_state)
+        action = own_policy(env_state, offers.recommendation)
+        return offers.recommendation, action, offers.settled(action)
 
     return decided
 

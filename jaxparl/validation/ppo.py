@@ -129,7 +129,7 @@ def init(boxes: PolicyBoxes, key: jax.Array) -> PolicyState:
         actor=actor,
         learns=first_learners(problem, boxes.terms),
     )
-    step = jax.eval_shape(lambda: act(boxes, state, key_run, key_run)[1])
+    step = jax.eval_shape(lambda: act(boxes, state, key_run, key_run, 0)[1])
     period, count = config.target_interval, config.target_interval * config.num_envs
     steps = jax.tree.map(lambda leaf: jnp.zeros((period, *leaf.shape), leaf.dtype), step)
     # Nothing is learned in the first period: all weights are 0.
@@ -205,7 +205,7 @@ def iterate(
     if state.learns is not None:
         learns = draw_learners(boxes.problem, state.actor, state.learns, key_learns)
         state = dataclasses.replace(state, learns=learns)
-    actor, step = act(boxes, state, key_act, key_step)
+    actor, step = act(boxes, state, key_act, key_step, iteration)
     place = jnp.asarray(iteration) % config.target_interval
     steps = jax.tree.map(lambda leaf, new: leaf.at[place].set(new), state.steps, step)
     agent, loss = learn(boxes, state.agent, state.rollout, key_draw, iteration)
@@ -213,12 +213,17 @@ def iterate(
 
 
 def act(
-    boxes: PolicyBoxes, state: PolicyState, key_act: jax.Array, key_step: jax.Array
+    boxes: PolicyBoxes,
+    state: PolicyState,
+    key_act: jax.Array,
+    key_step: jax.Array,
+    iteration: jax.Array | int,
 ) -> tuple[ActorState, Steps]:
     """Agents draw their actions, and are paid; returns the steps `[E]`."""
     problem, principal, terms = boxes.problem, boxes.principal, boxes.terms
     env_state = state.actor.env_state
-    recommendation, payments = jax.vmap(partial(offered, principal, terms))(env_state)  # over E
+    offers = jax.vmap(partial(offered, principal, terms))(env_state)  # over E
+    recommendation = offers.recommendation
     know = jax.vmap(partial(known, boxes))(env_state, recommendation)  # over E
     policy = log_policy(boxes, state.agent.params, know)
     action, weight = jax.random.categorical(key_act, policy), jnp.ones(recommendation.shape)
@@ -234,7 +239,7 @@ def act(
         env_state=transition.env_state,
         action=action,
         log_prob=of_action(policy, action),
-        reward=received(terms, payments, transition),
+        reward=received(boxes, offers, transition, iteration),
         next_env_state=transition.next_env_state,
         continues=transition.continues,
         ends=actor.starts,

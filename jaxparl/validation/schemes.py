@@ -27,14 +27,25 @@ class Scheme:
         With 1 agents are cooperative.
       nudge: what an agent gets for following a recommendation, per step, in addition to its
         contract, in units of reward. There is none where actions are hidden.
+      introduction: what an agent gets for following in the first iteration, in addition to that. It
+        falls linearly to 0 until half of the iterations are over.
+      own_share: the share of its own rewards that each agent keeps.
       others_follow: 1 where one agent at a time learns, and the others follow: it learns a best
         response to followers. None, where no scheme of a program has that, is 0.
+      conditional: 1 where an agent is paid less if all others do as asked, as then less is needed.
+        None, where no scheme of a program has that, is 0.
+      fine: what an agent pays for not doing as asked, to the others in equal parts. None, where no
+        scheme of a program has that, is 0.
     """
 
     contract_weight: ArrayLike = 0.0
     proportion: ArrayLike = 0.0
     nudge: ArrayLike = 0.0
+    introduction: ArrayLike = 0.0
+    own_share: ArrayLike = 1.0
     others_follow: ArrayLike | None = None
+    conditional: ArrayLike | None = None
+    fine: ArrayLike | None = None
 
 
 def scheme_names(env: Environment) -> dict[str, tuple[str, bool]]:
@@ -127,19 +138,31 @@ def comparable_schemes(
 
 
 def total_rewards(scheme: Scheme, agent_reward: jax.Array, payment: jax.Array) -> jax.Array:
-    """What agents learn from, `[N]`: r_i + p sum_{j != i} r_j + the principal's payment to i.
+    """What agents learn from, `[N]`: k r_i + p sum_{j != i} r_j + the payment to i.
 
     Args:
-      scheme: of which p is the proportion.
+      scheme: of which k is the share that agents keep of their own, and p the proportion.
       agent_reward: `[N]`, the rewards of the game.
-      payment: `[N]`, what the principal pays, nudges included.
+      payment: `[N]`, what they are paid besides, nudges and fines included.
 
     Examples:
       >>> rewards, payments = jnp.array([1.0, 0.0]), jnp.array([0.0, 0.25])
       >>> total_rewards(Scheme(proportion=0.5), rewards, payments).tolist()
       [1.0, 0.75]
     """
-    return agent_reward + scheme.proportion * others_rewards(agent_reward) + payment
+    own = jnp.asarray(scheme.own_share) * agent_reward
+    return own + scheme.proportion * others_rewards(agent_reward) + payment
+
+
+def introduction(scheme: Scheme, iteration: ArrayLike, iterations: int) -> jax.Array:
+    """`[]`, what the introductory nudge is in an iteration.
+
+    Examples:
+      >>> [float(introduction(Scheme(introduction=0.5), at, 1000)) for at in (0, 250, 500, 900)]
+      [0.5, 0.25, 0.0, 0.0]
+    """
+    left = 1 - jnp.asarray(iteration, jnp.float32) / (iterations / 2)
+    return jnp.asarray(scheme.introduction) * jnp.maximum(left, 0)
 
 
 def others_rewards(agent_reward: jax.Array) -> jax.Array:

@@ -18,7 +18,7 @@ from jaxparl.learning.problem import Problem
 from jaxparl.numbers import mean_ratio
 from jaxparl.types import PlayValue, PyTree
 from jaxparl.validation import frozen
-from jaxparl.validation.frozen import FrozenPrincipal, OfferTable
+from jaxparl.validation.frozen import FrozenPrincipal, Offered, OfferTable
 from jaxparl.validation.schemes import Scheme
 
 #: Stands for no recommendation. No action equals it, so it is never followed and nothing is paid.
@@ -141,10 +141,13 @@ def principal_utility(problem: Problem, value: PlayValue) -> jax.Array:
 
 def _responses(learner: Learner, terms: Terms) -> tuple[jax.Array, jax.Array]:
     """What each agent gets while the others follow, `[N]`: by following, and at most."""
-    exact = solutions_of(learner.problem.env)
-    action, by_action = offered_in_every_state(learner, terms)
-    followed = exact.play_values(terms.env_params, action, payments_for(by_action, action))
-    return followed.utilities, exact.best_responses(terms.env_params, action, by_action)
+    exact, env_params = solutions_of(learner.problem.env), terms.env_params
+    offers = offered_in_every_state(learner, terms)
+    action = offers.recommendation
+    # Of an agent whose others follow; if it does something else, it is fined.
+    by_action = offers.settled(action) - fines_of_one(terms.scheme, learner.problem.env, action)
+    followed = exact.play_values(env_params, action, payments_for(by_action, action))
+    return followed.utilities, exact.best_responses(env_params, action, by_action)
 
 
 def recommended(learner: Learner, terms: Terms, env_state: PyTree) -> jax.Array:
@@ -169,8 +172,8 @@ def recommended(learner: Learner, terms: Terms, env_state: PyTree) -> jax.Array:
     return _if_in_force(terms.scheme, recommendation)
 
 
-def offered(learner: Learner, terms: Terms, env_state: PyTree) -> tuple[jax.Array, jax.Array]:
-    """What is recommended in one state, `[N]` int, and paid for each outcome, `[N, O]`.
+def offered(learner: Learner, terms: Terms, env_state: PyTree) -> Offered:
+    """What is recommended in one state, and paid for each outcome.
 
     Where actions are observed, agents that follow are paid by their contracts, and the nudge; the
     others get nothing. Where actions are hidden nobody sees who follows, and there is no nudge.
@@ -191,15 +194,16 @@ def offered(learner: Learner, terms: Terms, env_state: PyTree) -> tuple[jax.Arra
       >>> half = Scheme(contract_weight=0.5, nudge=0.25)
       >>> terms = Terms(env_params, HyperParams(), principal, half, ())
       >>> env_state = jax.tree.map(lambda leaf: leaf[5], env.exact.states())
-      >>> print(offered(learner, terms, env_state)[1])
+      >>> print(offered(learner, terms, env_state).payments)
       [[0.   0.   0.   0.75]
        [0.   0.   0.   0.75]]
     """
-    found = frozen.offered(learner, terms.principal, env_state)
-    return _under(terms.scheme, learner.problem.env, *found)
+    is_conditional = terms.scheme.conditional is not None
+    found = frozen.offered(learner, terms.principal, env_state, conditional=is_conditional)
+    return _under(terms.scheme, learner.problem.env, found)
 
 
-def offered_in_every_state(learner: Learner, terms: Terms) -> tuple[jax.Array, jax.Array]:
+def offered_in_every_state(learner: Learner, terms: Terms) -> Offered:
     """What is recommended `[S, N]`, and paid for each action in expectation, `[S, N, A]`.
 
     The principal must be a table.
@@ -207,24 +211,57 @@ def offered_in_every_state(learner: Learner, terms: Terms) -> tuple[jax.Array, j
     env, table = learner.problem.env, terms.principal
     assert isinstance(table, OfferTable)
 
-    def of_row(row: OfferTable) -> tuple[jax.Array, jax.Array]:
-        return _under(terms.scheme, env, *frozen.row_of(env, row))
+    def of_row(row: OfferTable) -> Offered:
+        return _under(terms.scheme, env, frozen.row_of(env, row))
 
-    recommendation, payments = jax.vmap(of_row)(table)  # over S
-    return recommendation, payments_by_action(learner.problem, payments)
+    found = jax.vmap(of_row)(table)  # over S
+    by_action = payments_by_action(learner.problem, found.payments)
+    # Offers are conditional only where actions are observed: then they are by action already.
+    return found._replace(payments=by_action)
 
 
 def _if_in_force(scheme: Scheme, recommendation: jax.Array) -> jax.Array:
     return jnp.where(jnp.asarray(scheme.contract_weight) > 0, recommendation, NO_ACTION)
 
 
-def _under(
-    scheme: Scheme, env: Environment, recommendation: jax.Array, payments: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """What becomes under a scheme of recommendations `[N]` and payments `[N, O]`."""
-    recommendation = _if_in_force(scheme, recommendation)
-    if not env.observed_actions:
-        return recommendation, jnp.asarray(scheme.contract_weight) * payments
+def _under(scheme: Scheme, env: Environment, offers: Offered) -> Offered:
+    """What becomes of offers in one state under a scheme."""
+    recommendation = _if_in_force(scheme, offers.recommendation)
     is_asked = jax.nn.one_hot(recommendation, env.num_outcomes, dtype=bool)
-    total = scheme.contract_weight * payments + scheme.nudge
-    return recommendation, jnp.where(is_asked, total, 0.0)
+
+    def under(payments: jax.Array) -> jax.Array:
+        total = jnp.asarray(scheme.contract_weight) * payments
+        if not env.observed_actions:
+            return total
+        return jnp.where(is_asked, total + scheme.nudge, total)
+
+    payments = under(offers.payments)
+    if scheme.conditional is None or offers.together is None:
+        return Offered(recommendation, payments, None)
+    is_conditional = jnp.asarray(scheme.conditional) > 0
+    together = jnp.where(is_conditional, under(offers.together), payments)
+    return Offered(recommendation, payments, together)
+
+
+def fines(scheme: Scheme, recommendation: jax.Array, action: jax.Array) -> jax.Array:
+    """`[..., N]`, what agents lose by fines: their own, less their parts of the others'.
+
+    Args:
+      scheme: with its fine; None where no scheme has any.
+      recommendation: `[..., N]` int, what they were asked for; `NO_ACTION` is never fined.
+      action: `[..., N]` int, what they did.
+    """
+    deviates = (action != recommendation) & (recommendation != NO_ACTION)
+    own = deviates.astype(jnp.float32)
+    if scheme.fine is None or own.shape[-1] == 1:
+        return jnp.zeros_like(own)
+    others = jnp.sum(own, axis=-1, keepdims=True) - own
+    return jnp.asarray(scheme.fine) * (own - others / (own.shape[-1] - 1))
+
+
+def fines_of_one(scheme: Scheme, env: Environment, recommendation: jax.Array) -> jax.Array:
+    """`[S, N, A]`, what an agent is fined for each of its actions, while all others follow."""
+    asked = jax.nn.one_hot(recommendation, env.num_actions)
+    fine = 0.0 if scheme.fine is None else scheme.fine
+    is_asked_anything = (recommendation != NO_ACTION)[..., None]
+    return jnp.where(is_asked_anything, fine * (1 - asked), 0.0)
