@@ -125,7 +125,7 @@ def board() -> list[Row]:
     weights = fetch(compiled.layout, target_weights(history[-1].runs.state))
     validated = compile_validation(job.config, env, runs, weights)
     learned = list(run(job.config, validated, validated.start()))
-    under = np.array([one.scheme == "principal" for one in validation_runs(env, runs)])
+    under = np.array([one.scheme == "principal" for one in validation_runs(job.config, env, runs)])
     everyone = np.full(len(runs), True)
     return [
         *at_targets(f"{BOARD}, {len(runs)} runs, training", history, everyone, IN_TRAINING),

@@ -43,6 +43,8 @@ class HyperParams:
       validation_epsilon: the same in the first iteration of validation; it decays to epsilon_final.
       nudge: xi, the margin in reward that a contract leaves the agent above its next best
         action (section 4 of the paper); 0 is the exact game.
+      introductory_nudge: what black boxes get for following in the first iteration of validation,
+        in addition to what they are paid; it falls linearly to 0 until half of all iterations.
       alpha: weight of payments in the principal's objective.
       follow_share: probability that an agent follows the principal in an episode of training;
         otherwise it does what is best for it unpaid (Algorithm 3). With 1 all follow (Algorithm 2).
@@ -66,6 +68,7 @@ class HyperParams:
     epsilon_final: float = 0.5
     validation_epsilon: float = 0.4
     nudge: float = 0.006
+    introductory_nudge: float = 0.0
     alpha: float = 1.0
     follow_share: float = 1.0
 
@@ -82,7 +85,8 @@ class HyperParams:
             self._check_number(name, lambda x: 0 <= x <= 1, "between 0 and 1")
         # Contracts are priced for agents that follow: some have to.
         self._check_number("follow_share", lambda x: 0 < x <= 1, "> 0 and at most 1")
-        self._check_number("nudge", lambda x: 0 <= x < math.inf, ">= 0")
+        for name in ("nudge", "introductory_nudge"):
+            self._check_number(name, lambda x: 0 <= x < math.inf, ">= 0")
 
     def _check_number(self, name: str, holds: Callable[[Any], bool], rule: str) -> None:
         # Inside a transformation the values are tracers; they were checked when they were numbers.
@@ -120,6 +124,9 @@ class Config:
         paper, or by `ppo`, proximal policy optimisation.
       payments_told: whether black boxes are told what is paid for each outcome, and not only what
         is recommended, as in the paper.
+      schemes: what black boxes are rewarded by in validation, by name; by default the paper's
+        schemes that the game has. Besides those there are `conditional`, `exchange`, `fine` and
+        `pigovian`.
       hyper_params: the numbers that may differ between runs.
 
     Raises:
@@ -156,6 +163,7 @@ class Config:
     evaluation_interval: int = 400
     black_boxes: Literal["dqn", "ppo"] = "dqn"
     payments_told: bool = False
+    schemes: tuple[str, ...] = ()
     hyper_params: HyperParams = dataclasses.field(default_factory=HyperParams)
 
     def __post_init__(self) -> None:
@@ -270,6 +278,10 @@ def _check_kinds(config: Config) -> None:
     for name, kind in (("payments_told", bool), ("hyper_params", HyperParams)):
         if not isinstance(getattr(config, name), kind):
             raise ValueError(f"{name} must be {kind.__name__}, not {getattr(config, name)}")
+    names = config.schemes
+    is_tuple = isinstance(names, tuple | list) and all(isinstance(name, str) for name in names)
+    if not is_tuple or len(set(names)) < len(names):
+        raise ValueError(f"schemes must be names, each of them once, not {names}")
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             raise ValueError(f"{name} must be one of {choices}, not {getattr(config, name)!r}")

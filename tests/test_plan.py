@@ -132,7 +132,7 @@ def test_validation_needs_room_for_every_scheme():
     found = planned_boards()
     assert found.validation is not None
     each = bytes_of(validates, BOARD_CONFIG, BOARD_ENV, BOARD_PARAMS)
-    held = each * len(validation_runs(BOARD_ENV, [RunId(0, 0)]))
+    held = each * len(validation_runs(BOARD_CONFIG, BOARD_ENV, [RunId(0, 0)]))
     assert held <= found.validation.bytes_per_run <= 1.05 * held
     assert found.most_runs == found.validation.most_runs < found.training.most_runs
 

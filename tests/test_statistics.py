@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from small import COIN_ENV
 
+from jaxparl.config import Config
 from jaxparl.experiment.results import StageResult, diverged, stage_timing
 from jaxparl.experiment.statistics import estimate, group_runs, half_interval, summary
 from jaxparl.training.comparison import validation_runs
@@ -29,12 +30,12 @@ def test_runs_that_differ_only_by_their_seeds_are_a_group():
 
 
 def test_schemes_games_and_settings_are_never_mixed_in_validation():
-    runs = validation_runs(COIN_ENV, grid([0, 1], [0, 1]))
+    runs = validation_runs(Config(), COIN_ENV, grid([0, 1], [0, 1]))
     groups = group_runs(runs, NOBODY[: len(runs)], "board")
     assert len(groups) == 6 * 2
     assert groups[0].name == "principal, board 0"
     assert all(len({runs[row].scheme for row in group.rows}) == 1 for group in groups)
-    alone = validation_runs(COIN_ENV, grid([0], [0, 1]))
+    alone = validation_runs(Config(), COIN_ENV, grid([0], [0, 1]))
     assert group_runs(alone, NOBODY[: len(alone)])[0].name == "principal"
 
 
@@ -114,7 +115,7 @@ def test_a_summary_keeps_settings_apart_and_counts_its_runs():
 
 
 def test_runs_that_diverged_before_are_counted_as_lost():
-    runs = validation_runs(COIN_ENV, grid([0], [1, 2]))
+    runs = validation_runs(Config(), COIN_ENV, grid([0], [1, 2]))
     curves = {"welfare": np.ones((12, 4)), "agent_loss": np.ones((12, 4))}
     groups = group_runs(runs, NOBODY[:12], lost=[RunId(0, 0), RunId(5, 0)])
     assert {group.size for group in groups} == {"2 of 3 seeds"}

@@ -33,6 +33,7 @@ from jaxparl.training.devices import assign_runs
 from jaxparl.training.runs import RunId
 from jaxparl.training.sweep import check_games, select_run
 from jaxparl.validation import requirements
+from jaxparl.validation.schemes import scheme_names
 
 
 class Experiment(NamedTuple):
@@ -222,10 +223,11 @@ def check_validation(job: Job, env: Environment) -> None:
     """Refuses a job that asks for validation of a game that cannot be validated.
 
     Raises:
-      ValueError: see `requirements.check_can_validate`.
+      ValueError: see `requirements.check_can_validate`, or the game lacks a scheme.
     """
     if not (job.options.validate or job.options.principal):
         return
+    scheme_names(env, job.config.schemes)
     try:
         requirements.check_can_validate(env)
     except ValueError as error:

@@ -150,8 +150,9 @@ def _train(experiment: Experiment) -> Principals:
 def _validate(experiment: Experiment, principals: Principals) -> None:
     """Black-box agents learn under the principals and under baselines."""
     job, env = experiment.job, experiment.env
-    _note(left_out(env))
-    schemes = len(validation_runs(env, principals.runs[:1]))
+    if not job.config.schemes:
+        _note(left_out(env))
+    schemes = len(validation_runs(job.config, env, principals.runs[:1]))
     lanes = experiment.lanes(rows_per_run=schemes)
     runs, weights, lost = principals
     compiled = compile_validation(job.config, env, runs, weights, lanes, components=job.components)

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxparl.config import Config, HyperParams
@@ -33,21 +32,17 @@ from jaxparl.training.sweep import (
 from jaxparl.training.task import validation_task
 from jaxparl.validation import schemes
 from jaxparl.validation.black_boxes import check_principal
-from jaxparl.validation.frozen import Followed, followed_play, freeze
+from jaxparl.validation.compared import compared_terms
 from jaxparl.validation.requirements import check_can_validate
-from jaxparl.validation.schemes import Scheme
-from jaxparl.validation.terms import ExactReference, OneAgentReference, Terms, make_terms
-
-#: What a nudge is worth, as a share of the welfare that the principal reaches; the paper's.
-NUDGE_SHARE = 0.1
+from jaxparl.validation.terms import ExactReference, OneAgentReference, Terms
 
 # Black boxes take their keys from a root of their own, as games and training runs do.
 _VALIDATION_ROOT = 2
 
 
-def validation_runs(env: Environment, runs: Sequence[RunId]) -> list[ValidationRun]:
+def validation_runs(config: Config, env: Environment, runs: Sequence[RunId]) -> list[ValidationRun]:
     """Every run under every scheme of its game, the schemes of a run side by side."""
-    names = schemes.scheme_names(env)
+    names = schemes.scheme_names(env, config.schemes)
     return [ValidationRun(scheme, run) for run in runs for scheme in names]
 
 
@@ -86,12 +81,9 @@ def compile_validation(
         """What the agents face under each scheme, `[K, ...]`."""
         env_params = draw_env_params(env, game_id, own)
         learner = make_learner(Problem(config, env, env_params, hyper_params, components))
-        principal = freeze(learner, weights)
-        scheme = _schemes(env, followed_play(learner, principal))
-        # over K, one after the other: the tables of a large game are large.
-        return jax.lax.map(partial(make_terms, learner, principal), scheme)
+        return compared_terms(learner, weights)
 
-    names = validation_runs(env, runs)
+    names = validation_runs(config, env, runs)
     game_ids = np.array([run.game_id for run in runs], np.int32)
     given = game_ids, env_params_of(runs), hyper_params_of(config.hyper_params, runs), weights
     arguments = [select_run(given, number) for number in range(len(runs))]
@@ -104,20 +96,6 @@ def compile_validation(
         keys=(_VALIDATION_ROOT, numbers),
         lanes=lanes,
     )
-
-
-def _schemes(env: Environment, followed: Followed) -> Scheme:
-    """All schemes of a game, `[K]`, given what a principal brings if all follow."""
-    compared = {
-        has_nudge: schemes.comparable_schemes(env, followed, NUDGE_SHARE if has_nudge else 0.0)
-        for has_nudge in (False, True)
-    }
-    names = schemes.scheme_names(env)
-    each = [compared[has_nudge][name] for name, has_nudge in names.values()]
-    stacked: Scheme = jax.tree.map(
-        lambda *values: jnp.stack([jnp.float32(value) for value in values]), *each
-    )
-    return stacked
 
 
 def _exact(terms: Terms) -> dict[str, Any]:

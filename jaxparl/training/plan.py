@@ -125,7 +125,7 @@ def plan(
     def settings(runs: Sequence[RunId]) -> int:
         return len({(run.game_id, run.own) for run in runs})
 
-    schemes = len(validation_runs(env, runs[:1]))
+    schemes = len(validation_runs(config, env, runs[:1]))
     trains = _Workload(training, rows_per_run=1, num_contexts=settings)
     validates = _Workload(validation, rows_per_run=schemes, num_contexts=len)
     return Plan(

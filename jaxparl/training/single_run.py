@@ -180,7 +180,8 @@ def make_validate(
     ) -> ValidationResult:
         check_principal(config, env, weights, components)
         learner = make_learner(Problem(config, env, env_params, hyper_params, components))
-        terms = make_terms(learner, freeze(learner, weights), scheme)
+        principal = freeze(learner, weights, conditional=scheme.conditional is not None)
+        terms = make_terms(learner, principal, scheme)
         task = validation_task(config, env, terms, components)
         state, metrics = run_task(config, task, key)
         params = state.agent.target_params

@@ -7,12 +7,17 @@ what the others earn. A scheme is a few numbers, so one compiled program runs al
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jax.typing import ArrayLike
 
 from jaxparl.environment import Environment
+from jaxparl.equilibrium.mechanisms import Cooperation, least_fine, least_share
+from jaxparl.exact import enumeration
 from jaxparl.validation.frozen import Followed
 
 
@@ -48,12 +53,25 @@ class Scheme:
     fine: ArrayLike | None = None
 
 
-def scheme_names(env: Environment) -> dict[str, tuple[str, bool]]:
+#: Schemes that make cooperation an equilibrium without a trained principal, by exact numbers of
+#: `equilibrium.mechanisms`. Agents exchange a share of their rewards; or they are asked to
+#: cooperate, and are fined, or paid, by what they do.
+MECHANISMS = ("exchange", "fine", "pigovian")
+
+
+def scheme_names(env: Environment, chosen: Sequence[str] = ()) -> dict[str, tuple[str, bool]]:
     """The schemes of a game, in the order of the figure: which, and whether with a nudge.
 
     A constant proportion and cooperation need others. The nudge is a payment for following, which
     nobody sees where actions are hidden; and it is a share of the welfare, of which one agent alone
     has none. Where nothing is exact, a best response to followers is learned.
+
+    Args:
+      env: the game.
+      chosen: which schemes, in their order; by default the paper's.
+
+    Raises:
+      ValueError: a scheme is unknown, or the game does not have it.
 
     Examples:
       >>> from jaxparl.envs import make
@@ -61,6 +79,8 @@ def scheme_names(env: Environment) -> dict[str, tuple[str, bool]]:
       ['principal', 'principal + nudge', 'constant', 'constant + nudge', 'cooperative', 'selfish']
       >>> list(scheme_names(make("game_tree", depth=2)[0]))
       ['principal', 'selfish']
+      >>> list(scheme_names(make("matrix_game")[0], ["exchange", "principal"]))
+      ['exchange', 'principal']
     """
     names = ["principal"]
     if env.num_agents > 1:
@@ -73,7 +93,42 @@ def scheme_names(env: Environment) -> dict[str, tuple[str, bool]]:
         found[name] = (name, False)
         if name in ("principal", "constant") and env.num_agents > 1 and env.observed_actions:
             found[f"{name} + nudge"] = (name, True)
-    return found
+    if not chosen:
+        return found
+    if env.num_agents > 1 and env.observed_actions:
+        more = ["conditional", *(MECHANISMS if enumeration(env) is not None else ())]
+        found |= {name: (name, False) for name in more}
+    for name in chosen:
+        if name not in found:
+            raise ValueError(f"{env.name} has no scheme {name!r}, but {', '.join(found)}")
+    return {name: found[name] for name in chosen}
+
+
+def mechanism(name: str, found: Cooperation, nudge: ArrayLike) -> Scheme:
+    """One of `MECHANISMS`, with the number that it takes.
+
+    Args:
+      name: which.
+      found: what cooperation brings, and what deviating from it does.
+      nudge: `[]`, what a fine is more than its least, so that cooperating is strictly better.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> from jaxparl.equilibrium.mechanisms import cooperation
+      >>> found = cooperation(*make("matrix_game"))
+      >>> scheme = mechanism("exchange", found, nudge=0.0)
+      >>> print(f"{scheme.own_share:.2f} of one's own, {scheme.proportion:.2f} of the other's")
+      0.60 of one's own, 0.40 of the other's
+    """
+    others = found.own.shape[1] - 1
+    match name:
+        case "exchange":
+            share = least_share(found)
+            return Scheme(own_share=1 - share, proportion=share / others)
+        case "fine":
+            return Scheme(contract_weight=1.0, fine=least_fine(found) + nudge)
+        case _:
+            return Scheme(contract_weight=1.0)
 
 
 def left_out(env: Environment) -> str:
@@ -125,16 +180,38 @@ def comparable_schemes(
     # Written as XLA divides by a number that it knows, such as a time limit.
     nudge = welfare * (nudge_share * (1 / followed.recommendations))
     learns_alone = "best response" in scheme_names(env)
-    rest = {"others_follow": 0.0} if learns_alone else {}
     schemes = {
-        "principal": Scheme(contract_weight=1.0, nudge=nudge, **rest),
-        "constant": Scheme(proportion=(share + nudge_share) / others, **rest),
-        "cooperative": Scheme(proportion=1.0, **rest),
-        "selfish": Scheme(**rest),
+        "principal": Scheme(contract_weight=1.0, nudge=nudge),
+        "constant": Scheme(proportion=(share + nudge_share) / others),
+        "cooperative": Scheme(proportion=1.0),
+        "selfish": Scheme(),
     }
     if learns_alone:
         schemes["best response"] = Scheme(contract_weight=1.0, others_follow=1.0)
     return schemes
+
+
+def conditional() -> Scheme:
+    """The principal of the paper: it pays for what the others really did.
+
+    If all of them did as asked, following is worth more than otherwise, and is paid less.
+    """
+    return Scheme(contract_weight=1.0, conditional=1.0)
+
+
+def alike(all_schemes: Sequence[Scheme]) -> list[Scheme]:
+    """Schemes with the same fields: what one of them has, the others have as 0.
+
+    Examples:
+      >>> [scheme.fine for scheme in alike([Scheme(), Scheme(fine=0.5)])]
+      [0.0, 0.5]
+    """
+    optional = ("others_follow", "conditional", "fine")
+    has = [name for name in optional if any(getattr(one, name) is not None for one in all_schemes)]
+    return [
+        dataclasses.replace(one, **{name: 0.0 for name in has if getattr(one, name) is None})
+        for one in all_schemes
+    ]
 
 
 def total_rewards(scheme: Scheme, agent_reward: jax.Array, payment: jax.Array) -> jax.Array:
