@@ -37,9 +37,8 @@ def dilemma():
     learner = make_learner(Problem(config, env, env_params, config.hyper_params))
     weights = target_weights(noise(learner, jax.random.key(0)))
     found = jax.jit(partial(compared_terms, learner))(weights)
-    return learner, {
-        name: jax.tree.map(lambda leaf: leaf[k], found) for k, name in enumerate(NAMES)
-    }
+    by_scheme = [jax.tree.map(lambda leaf, k=k: leaf[k], found) for k in range(len(NAMES))]
+    return learner, dict(zip(NAMES, by_scheme, strict=True))
 
 
 def always(action):
