@@ -9,6 +9,11 @@ compute in float64 where a number of the table is float64, and in float32 otherw
 from jaxparl.equilibrium.finite_horizon import Equilibrium as Equilibrium
 from jaxparl.equilibrium.finite_horizon import backward_induction as backward_induction
 from jaxparl.equilibrium.finite_horizon import best_response as best_response
+from jaxparl.equilibrium.mechanisms import Cooperation as Cooperation
+from jaxparl.equilibrium.mechanisms import cooperation as cooperation
+from jaxparl.equilibrium.mechanisms import externality as externality
+from jaxparl.equilibrium.mechanisms import least_fine as least_fine
+from jaxparl.equilibrium.mechanisms import least_share as least_share
 from jaxparl.equilibrium.meta_algorithm import MetaResult as MetaResult
 from jaxparl.equilibrium.meta_algorithm import meta_algorithm as meta_algorithm
 from jaxparl.equilibrium.meta_algorithm import (
@@ -24,6 +29,7 @@ from jaxparl.types import TabularGame as TabularGame
 
 __all__ = [
     "TIE_TOLERANCE",
+    "Cooperation",
     "Equilibrium",
     "JointSolutions",
     "MetaResult",
@@ -31,6 +37,10 @@ __all__ = [
     "backward_induction",
     "best_response",
     "check_table",
+    "cooperation",
+    "externality",
+    "least_fine",
+    "least_share",
     "meta_algorithm",
     "solutions_of",
     "stationary_meta_algorithm",
