@@ -43,6 +43,8 @@ class HyperParams:
       validation_epsilon: the same in the first iteration of validation; it decays to epsilon_final.
       nudge: xi, the margin in reward that a contract leaves the agent above its next best
         action (section 4 of the paper); 0 is the exact game.
+      nudge_scale: what the principal has to lose by another action for the full nudge against it;
+        if it would lose less, the margin is in proportion. With 0 it is the nudge throughout.
       introductory_nudge: what black boxes get for following in the first iteration of validation,
         in addition to what they are paid; it falls linearly to 0 until half of all iterations.
       alpha: weight of payments in the principal's objective.
@@ -68,6 +70,7 @@ class HyperParams:
     epsilon_final: float = 0.5
     validation_epsilon: float = 0.4
     nudge: float = 0.006
+    nudge_scale: float = 0.0
     introductory_nudge: float = 0.0
     alpha: float = 1.0
     follow_share: float = 1.0
@@ -85,7 +88,7 @@ class HyperParams:
             self._check_number(name, lambda x: 0 <= x <= 1, "between 0 and 1")
         # Contracts are priced for agents that follow: some have to.
         self._check_number("follow_share", lambda x: 0 < x <= 1, "> 0 and at most 1")
-        for name in ("nudge", "introductory_nudge"):
+        for name in ("nudge", "nudge_scale", "introductory_nudge"):
             self._check_number(name, lambda x: 0 <= x < math.inf, ">= 0")
 
     def _check_number(self, name: str, holds: Callable[[Any], bool], rule: str) -> None:

@@ -140,8 +140,8 @@ def least_share(found: Cooperation) -> jax.Array:
 def least_fine(found: Cooperation) -> jax.Array:
     """`[]`, θ: the least fine for not cooperating at which cooperation is an equilibrium.
 
-    It is the number of a formal contract (Haupt et al. 2024, arXiv 2208.10469): whoever deviates pays θ, and
-    the others get it in equal parts. On the path of play nobody pays.
+    It is the number of a formal contract (Haupt et al. 2024, arXiv 2208.10469): whoever deviates
+    pays θ, and the others get it in equal parts. On the path of play nobody pays.
 
     Examples:
       >>> from jaxparl.envs import make

@@ -196,7 +196,7 @@ class Lockstep(NamedTuple):
             return self._q_values(weights.agent, env_state, observation, follows, probs)
 
         q = over_follow_sets(q_truncated, sets)  # over M
-        return self.principal.standing_contracts(q, probs, action)
+        return self.principal.standing_contracts(weights.principal, observation, q, probs, action)
 
     def _outcome_probs(self, params: PyTree, env_state: PyTree, observation: PyTree) -> jax.Array:
         """`[N, A, O]`, what the principal believes that available actions lead to."""

@@ -60,24 +60,31 @@ class Principal(NamedTuple):
         `[N, A, O]`. Only what is `available`, `[N, A]`, is recommended.
         """
         outputs = jnp.asarray(self.network.apply(params, observation, self.problem.numbers()))
+        says = outputs, self._worth(params, observation, outcome_probs)
         return jax.vmap(self._offer_one)(  # over N
-            outputs, q_expected, q_truncated, outcome_probs, available
+            says, q_expected, q_truncated, outcome_probs, available
         )
 
     def standing_contracts(
-        self, q_truncated: jax.Array, outcome_probs: jax.Array, action: jax.Array
+        self,
+        params: PyTree,
+        observation: PyTree,
+        q_truncated: jax.Array,
+        outcome_probs: jax.Array,
+        action: jax.Array,
     ) -> Contract:
         """One contract for each agent's `action` `[N]` that implements it under M Q-values at once.
 
         Every Q-value `[M, N, A]` asks for the same lifts of the expected payment, by amounts of its
         own. So all programs together are one, which asks for the largest amounts.
         """
+        worth = self._worth(params, observation, outcome_probs)
 
         def largest_gaps(q: jax.Array, action: jax.Array) -> jax.Array:
             return jnp.max(q - q[:, action, None], axis=0)
 
         gaps = jax.vmap(largest_gaps, in_axes=(1, 0))(q_truncated, action)  # over N
-        return jax.vmap(self._contract)(gaps, outcome_probs, action)  # over N
+        return jax.vmap(self._contract)(gaps, outcome_probs, worth, action)  # over N
 
     def update(
         self,
@@ -105,7 +112,8 @@ class Principal(NamedTuple):
         transition = batch.transition
         penalty = updates.LOSSES[self.problem.config.loss]
         price = jax.vmap(jax.vmap(self._contract))  # over N, then B
-        offered = price(q_truncated, outcome_probs, transition.action)
+        worth = self._worth(state.params, observation, outcome_probs)
+        offered = price(q_truncated, outcome_probs, worth, transition.action)
         outcome = transition.outcome[..., None]
         payment = jnp.take_along_axis(offered.payments, outcome, axis=-1)[..., 0]
         numbers = self.problem.numbers(*payment.shape[:-1])
@@ -125,32 +133,62 @@ class Principal(NamedTuple):
 
         return updates.gradient_step(state, self.optimizer, loss)
 
+    def _worth(self, params: PyTree, observation: PyTree, outcome_probs: jax.Array) -> jax.Array:
+        """What actions are worth to the principal before it pays for them, `[..., N, A]`.
+
+        Critics per action know no such thing: theirs is what is left after the least payment.
+        """
+        numbers = self.problem.numbers(*outcome_probs.shape[:-3])
+        outputs = jnp.asarray(self.network.apply(params, observation, numbers))
+        unpaid = jnp.zeros(outcome_probs.shape[:-1], outputs.dtype)
+        of_one = self.critic.q_contractual
+        for _ in range(outcome_probs.ndim - 2):  # over N, and B
+            of_one = jax.vmap(of_one)
+        return of_one(outputs, outcome_probs, unpaid)
+
     def _contract(
-        self, q_truncated: jax.Array, outcome_probs: jax.Array, action: jax.Array
+        self,
+        q_truncated: jax.Array,
+        outcome_probs: jax.Array,
+        worth: jax.Array,
+        action: jax.Array,
     ) -> Contract:
         """The contract for one agent's `action` `[]`, by the program that the game needs."""
-        nudge = self.problem.hyper_params.nudge
+        nudge = self._nudges(worth, action)
         if self.problem.env.observed_actions:
             return observed_action_contract(q_truncated, action, nudge)
         return minimal_contract(q_truncated, outcome_probs, action, nudge)
 
+    def _nudges(self, worth: jax.Array, action: jax.Array) -> jax.Array:
+        """`[A]`, by how much `action` is to be better for the agent than each of its actions.
+
+        By the nudge where the principal would lose `nudge_scale` or more, and in proportion where
+        it would lose less. With a scale of 0 it is the nudge throughout.
+        """
+        rates = self.problem.hyper_params
+        loss = jnp.maximum(worth[action] - worth, 0)
+        scale = jnp.asarray(rates.nudge_scale)
+        share = jnp.minimum(loss / jnp.where(scale > 0, scale, 1), 1)
+        return rates.nudge * jnp.where(scale > 0, share, 1.0)
+
     def _offer_one(
         self,
-        outputs: jax.Array,
+        says: tuple[jax.Array, jax.Array],
         q_expected: jax.Array,
         q_truncated: jax.Array,
         outcome_probs: jax.Array,
         available: jax.Array | None,
     ) -> Offer:
-        """The offer to one agent, given the network's outputs `[X]`."""
-        price = jax.vmap(partial(self._contract, q_expected, outcome_probs))  # over A
+        """The offer to one agent, given the network's outputs `[X]` and worths `[A]`."""
+        outputs, worth = says
+        price = jax.vmap(partial(self._contract, q_expected, outcome_probs, worth))  # over A
         expected = price(jnp.arange(self.problem.env.num_actions))
         q = self.critic.q_contractual(outputs, outcome_probs, expected.expected_payment)
         worth = jnp.where(expected.implementable, q, jnp.finfo(q.dtype).min)
         if available is not None:
             worth = jnp.where(available, worth, -jnp.inf)
         recommendation = jnp.argmax(worth)
-        offered = self._contract(q_truncated, outcome_probs, recommendation)
+        offered = self._contract(q_truncated, outcome_probs, worth, recommendation)
         return Offer(
             recommendation=recommendation,
             contract=offered,
