@@ -142,6 +142,7 @@ def both_ways(settings, seed=0):
             exact.selfish_play(params),
             exact.equilibrium(params, 0.1, 0.99),
             exact.equilibrium(params, 0.1, 0.99, nudge=0.03, unique=True),
+            exact.equilibrium(params, 0.1, 0.99, nudge=0.05, nudge_scale=0.2),
             exact.play_values(params, actions, paid),
             exact.best_responses(params, actions, payments),
         )

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from joint_oracle import least_payment
 
-from jaxparl.contracts.joint_payments import deviation_gains, least_payments, unique_payments
+from jaxparl.contracts.joint_payments import (
+    Nudge,
+    deviation_gains,
+    least_payments,
+    unique_payments,
+)
 from jaxparl.envs import make
 from jaxparl.equilibrium import solutions_of
 
@@ -100,7 +105,7 @@ def in_order(utility, probs, joint, order):
 
 def test_a_nudge_is_a_margin_over_everything_else():
     utility = games(2, 3, count=1)[0]
-    plain, nudged = deviation_gains(utility), deviation_gains(utility, 0.25)
+    plain, nudged = deviation_gains(utility), deviation_gains(utility, Nudge(0.25))
     for i in range(2):
         own = np.moveaxis(utility[i], i, 0)
         for action in range(3):

@@ -67,10 +67,18 @@ def first_best(value: jax.Array) -> jax.Array:
     return jnp.stack(jnp.divmod(jnp.argmax(is_best.ravel()), value.shape[1]))
 
 
-def deviation_gains(utility: jax.Array, nudge: ArrayLike = 0.0) -> jax.Array:
+def deviation_gains(
+    utility: jax.Array,
+    nudge: ArrayLike = 0.0,
+    *,
+    worth: jax.Array | None = None,
+    scale: ArrayLike = 1.0,
+) -> jax.Array:
     """`[N, A, A]`: what each must be paid for its part of each joint action to be best for it.
 
     That is what it would gain by its best deviation, alone, and the nudge; but never less than 0.
+    Where it is known what joint actions are worth to the principal, `[A, A]`, the nudge against a
+    deviation is in proportion to what that loses, up to `scale` `[]`.
 
     Examples:
       A prisoner's dilemma: whoever cooperates (0) would gain 1 by defecting (1).
@@ -80,14 +88,17 @@ def deviation_gains(utility: jax.Array, nudge: ArrayLike = 0.0) -> jax.Array:
       [[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]
     """
 
-    def gains(own: jax.Array) -> jax.Array:
+    def gains(own: jax.Array, worth: jax.Array | None) -> jax.Array:
         """Of the first axis's agent."""
-        is_best = jnp.arange(len(own))[:, None] == jnp.argmax(own, axis=0)
-        second = jnp.max(jnp.where(is_best, -jnp.inf, own), axis=0)
-        lead = jnp.where(is_best, second, jnp.max(own, axis=0)) - own
-        return jnp.maximum(lead + nudge, 0)
+        lead, margin = own[:, None] - own[None], nudge  # of an action over its part
+        if worth is not None:
+            loss = jnp.maximum(worth[None] - worth[:, None], 0)
+            margin = nudge * jnp.minimum(loss / scale, 1)
+        is_same = jnp.eye(len(own), dtype=bool)[..., None]
+        return jnp.maximum(jnp.max(jnp.where(is_same, -jnp.inf, lead + margin), axis=0), 0)
 
-    return jnp.stack([gains(utility[0]), gains(utility[1].T).T])
+    turned = None if worth is None else worth.T
+    return jnp.stack([gains(utility[0], worth), gains(utility[1].T, turned).T])
 
 
 def unique_payments(gains: jax.Array) -> jax.Array:
@@ -123,7 +134,12 @@ def selfish(follows: Sums) -> Choice:
 
 
 def least_payment(
-    follows: Sums, alpha: ArrayLike, nudge: ArrayLike = 0.0, *, unique: bool = False
+    follows: Sums,
+    alpha: ArrayLike,
+    nudge: ArrayLike = 0.0,
+    nudge_scale: ArrayLike | None = None,
+    *,
+    unique: bool = False,
 ) -> Choice:
     """The principal's best joint action, at the least payments that make both follow.
 
@@ -131,7 +147,13 @@ def least_payment(
     agent as well off as that deviation, and costs the principal `alpha` `[]` a unit. With `unique`,
     at the payments of `unique_payments`, following is the only equilibrium.
     """
-    price = deviation_gains(follows.utility, nudge)
+    worth = jnp.sum(follows.reward - alpha * follows.payment, axis=0)
+    price = deviation_gains(
+        follows.utility,
+        nudge,
+        worth=None if nudge_scale is None else worth,
+        scale=1.0 if nudge_scale is None else nudge_scale,
+    )
     if unique:
         price = unique_payments(price)
     objective = follows.reward - alpha * (follows.payment + price)

@@ -115,6 +115,7 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
         gamma: ArrayLike = 1.0,
         *,
         nudge: ArrayLike = 0.0,
+        nudge_scale: ArrayLike | None = None,
         unique: bool = False,
     ) -> PlayValue:
         """What an episode brings in the subgame-perfect equilibrium of the paper's objective.
@@ -130,11 +131,12 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
           gamma: `[]`, the discount by which principal and agents decide. What is returned is
             undiscounted.
           nudge: `[]`, by how much following is to be better than anything else.
+          nudge_scale: `[]`, what has to be lost by that for the full nudge, see `HyperParams`.
           unique: whether following is to be the only equilibrium, see
             `decisions.unique_payments`.
         """
         # With the defaults as arguments: one program for all alpha, gamma and nudges.
-        return self._equilibrium(unique, env_params, alpha, gamma, nudge)
+        return self._equilibrium(unique, env_params, alpha, gamma, (nudge, nudge_scale))
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def _equilibrium(
@@ -143,10 +145,15 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
         env_params: CoinParams,
         alpha: ArrayLike,
         gamma: ArrayLike,
-        nudge: ArrayLike,
+        nudge: tuple[ArrayLike, ArrayLike | None],
     ) -> PlayValue:
+        size, scale = nudge
         rule = functools.partial(
-            decisions.least_payment, alpha=jnp.asarray(alpha), nudge=nudge, unique=unique
+            decisions.least_payment,
+            alpha=jnp.asarray(alpha),
+            nudge=size,
+            nudge_scale=scale,
+            unique=unique,
         )
         discounts = jnp.stack([jnp.asarray(gamma, float), 1.0])
         return play(self.settings, env_params, rule, discounts=discounts)

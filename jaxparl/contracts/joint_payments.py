@@ -28,33 +28,80 @@ class Price(NamedTuple):
     implementable: jax.Array
 
 
-def deviation_gains(utility: jax.Array, nudge: ArrayLike = 0.0) -> jax.Array:
+class Nudge(NamedTuple):
+    """By how much an agent's part is to be better for it than anything else.
+
+    Attributes:
+      size: `[]`, in units of reward.
+      scale: `[]`, what the principal has to lose by a deviation for the full nudge against it; if
+        it would lose less, the margin is in proportion. None: it is the nudge throughout.
+      worth: `[A, ..., A]`, what joint actions are worth to the principal; None without a scale.
+    """
+
+    size: ArrayLike = 0.0
+    scale: ArrayLike | None = None
+    worth: jax.Array | None = None
+
+    def against(self, agent: int) -> jax.Array:
+        """`[A, A, ...]`, the margins against each action of an agent, by its part, and by others.
+
+        The first two axes are what it does and what its part is; then come the other agents'.
+        """
+        assert self.worth is not None and self.scale is not None
+        worth = jnp.moveaxis(self.worth, agent, 0)
+        loss = jnp.maximum(worth[None] - worth[:, None], 0)
+        return jnp.asarray(self.size) * jnp.minimum(loss / self.scale, 1)
+
+
+_NO_NUDGE = Nudge()
+
+
+def deviation_gains(utility: jax.Array, nudge: Nudge = _NO_NUDGE) -> jax.Array:
     """`[N, A, ..., A]`: what each must be paid for its part of each joint action to be best for it.
 
     That is what it would gain by its best deviation, alone, and the nudge; but never less than 0.
 
     Args:
       utility: `[N, A, ..., A]`.
-      nudge: `[]`, by how much its part is to be better than anything else.
+      nudge: by how much its part is to be better.
 
     Examples:
       A prisoner's dilemma: whoever cooperates (0) would gain 1 by defecting (1).
 
       >>> first = jnp.array([[2.0, 0.0], [3.0, 1.0]])
-      >>> deviation_gains(jnp.stack([first, first.T]))[0].tolist()
+      >>> utility = jnp.stack([first, first.T])
+      >>> deviation_gains(utility)[0].tolist()
       [[1.0, 1.0], [0.0, 0.0]]
-      >>> deviation_gains(jnp.stack([first, first.T]), nudge=0.5)[0].tolist()
+      >>> deviation_gains(utility, Nudge(0.5))[0].tolist()
       [[1.5, 1.5], [0.0, 0.0]]
     """
     gains = []
     for i, own in enumerate(utility):
-        by_action = jnp.moveaxis(own, i, -1)
-        is_best = jax.nn.one_hot(jnp.argmax(by_action, axis=-1), own.shape[i], dtype=bool)
-        best = jnp.max(by_action, axis=-1, keepdims=True)
-        second = jnp.max(jnp.where(is_best, -jnp.inf, by_action), axis=-1, keepdims=True)
-        lead = jnp.where(is_best, second, best) - by_action
-        gains.append(jnp.moveaxis(jnp.maximum(lead + nudge, 0), -1, i))
+        first = jnp.moveaxis(own, i, 0)
+        margins = None if nudge.scale is None else nudge.against(i)
+        lead = best_lead(first) + nudge.size if margins is None else best_lead(first, margins)
+        gains.append(jnp.moveaxis(jnp.maximum(lead, 0), 0, i))
     return jnp.stack(gains)
+
+
+def best_lead(value: jax.Array, margins: jax.Array | None = None) -> jax.Array:
+    """`[A, ...]`, how much more the best other one of A values `[A, ...]` is than each.
+
+    With `margins` `[A, A, ...]`, each other one counts for so much more.
+
+    Examples:
+      >>> best_lead(jnp.array([1.0, 4.0, 2.0])).tolist()
+      [3.0, -2.0, 2.0]
+    """
+    number = jnp.arange(len(value)).reshape(-1, *(1,) * (value.ndim - 1))
+    if margins is not None:
+        is_same = number[:, None] == number[None]
+        lead = value[:, None] - value[None] + margins
+        return jnp.max(jnp.where(is_same, -jnp.inf, lead), axis=0)
+    # The best of all but one is the best or the second: no table of all pairs is needed.
+    is_best = number == jnp.argmax(value, axis=0)
+    second = jnp.max(jnp.where(is_best, -jnp.inf, value), axis=0)
+    return jnp.where(is_best, second, jnp.max(value, axis=0)) - value
 
 
 def price(
@@ -63,7 +110,7 @@ def price(
     agent: int,
     *,
     anything: Sequence[int] = (),
-    nudge: ArrayLike = 0.0,
+    nudge: Nudge = _NO_NUDGE,
 ) -> Price:
     """What it costs to have one agent take its part in each joint action.
 
@@ -73,7 +120,7 @@ def price(
       agent: which.
       anything: agents that may do anything at all. Its part is worthwhile whatever they do, while
         all others do theirs.
-      nudge: see `deviation_gains`.
+      nudge: by how much its part is to be better.
 
     Returns:
       Of this agent, `[A, ..., A]`.
@@ -84,13 +131,16 @@ def price(
         gain = jnp.broadcast_to(jnp.max(gain, axis=axes, keepdims=True), gain.shape)
         return Price(gain, jnp.ones_like(gain, bool))
     probs = outcome_probs[agent]
+    size = nudge.size if nudge.scale is None else 0.0
     of_others = jax.vmap(minimal_contract, in_axes=(0, None, None, None))  # over what they do
 
     def of_action(action: jax.Array) -> Price:
         """Of one action: by what the others do, without the axis of this agent."""
         gaps = own - jnp.take(own, action[None], axis=agent)
+        if nudge.scale is not None:
+            gaps = gaps + jnp.moveaxis(nudge.against(agent)[:, action], 0, agent)
         gaps = jnp.moveaxis(jnp.max(gaps, axis=axes, keepdims=True), agent, -1)
-        contract = of_others(gaps.reshape(-1, len(probs)), probs, action, nudge)
+        contract = of_others(gaps.reshape(-1, len(probs)), probs, action, size)
         full = [size for axis, size in enumerate(own.shape) if axis != agent]
         found = Price(contract.expected_payment, contract.implementable)
         return jax.tree.map(
@@ -102,14 +152,14 @@ def price(
 
 
 def least_payments(
-    utility: jax.Array, outcome_probs: jax.Array | None = None, nudge: ArrayLike = 0.0
+    utility: jax.Array, outcome_probs: jax.Array | None = None, nudge: Nudge = _NO_NUDGE
 ) -> Price:
     """What it costs to have each agent take its part in each joint action, if the others do.
 
     Args:
       utility: `[N, A, ..., A]`, what each agent gets by each joint action.
       outcome_probs: `[N, A, O]`; None where actions are observed.
-      nudge: see `deviation_gains`.
+      nudge: by how much its part is to be better.
 
     Returns:
       Of all agents, `[N, A, ..., A]`.
@@ -119,7 +169,7 @@ def least_payments(
 
 
 def unique_payments(
-    utility: jax.Array, outcome_probs: jax.Array | None = None, nudge: ArrayLike = 0.0
+    utility: jax.Array, outcome_probs: jax.Array | None = None, nudge: Nudge = _NO_NUDGE
 ) -> Price:
     """What it costs to have each joint action taken for sure, one agent after the other.
 

@@ -14,7 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxparl.contracts.joint_payments import deviation_gains, least_payments, unique_payments
+from jaxparl.contracts.joint_payments import (
+    Nudge,
+    deviation_gains,
+    least_payments,
+    unique_payments,
+)
 from jaxparl.numbers import ties
 
 # How far beliefs move at once, and how often, until they are those of an equilibrium.
@@ -104,7 +109,12 @@ def selfish(state: JointState) -> JointChoice:
 
 
 def least_payment(
-    state: JointState, alpha: ArrayLike, nudge: ArrayLike = 0.0, *, unique: bool = False
+    state: JointState,
+    alpha: ArrayLike,
+    nudge: ArrayLike = 0.0,
+    nudge_scale: ArrayLike | None = None,
+    *,
+    unique: bool = False,
 ) -> JointChoice:
     """The principal's best joint action, at the least payments that make all follow.
 
@@ -113,7 +123,11 @@ def least_payment(
     where no joint action can be implemented.
     """
     find = unique_payments if unique else least_payments
-    price = find(state.utility_by_action, state.outcome_probs, nudge)
+    utility, worth = state.utility_by_action, None
+    if nudge_scale is not None:
+        worth = state.principal_reward - alpha * state.payment.sum(axis=0)
+        worth = worth.reshape(utility.shape[1:])
+    price = find(utility, state.outcome_probs, Nudge(nudge, nudge_scale, worth))
     payment, implementable = (each.reshape(len(state.reward), -1) for each in price)
     objective = state.principal_reward - alpha * (state.payment + payment).sum(axis=0)
     can_be = implementable.all(axis=0)

@@ -135,6 +135,7 @@ class JointSolutions(ExactSolutions[Any, Any]):
         gamma: ArrayLike = 1.0,
         *,
         nudge: ArrayLike = 0.0,
+        nudge_scale: ArrayLike | None = None,
         unique: bool = False,
     ) -> PlayValue:
         """What an episode brings in the equilibrium of the paper's objective.
@@ -142,14 +143,14 @@ class JointSolutions(ExactSolutions[Any, Any]):
         In each state the principal asks for the joint action with the best principal's reward less
         `alpha` times the payments + what follows, the first on ties, at the least payments that
         make it a best response of each agent while the others do as asked (Ivanov et al. 2024,
-        section 5.2), better than anything else by `nudge`. All decide by sums discounted by
-        `gamma`.
+        section 5.2), better than anything else by `nudge`; or in proportion, if the principal would
+        lose less than `nudge_scale` by that. All decide by sums discounted by `gamma`.
 
         With `unique` it is the only one: nothing but following survives iterated elimination, see
         `contracts.joint_payments.unique_payments`. What that costs more is the price of being sure.
         """
         # With the defaults as arguments: one program for all alpha, gamma and nudges.
-        return self._equilibrium(unique, env_params, alpha, gamma, nudge)
+        return self._equilibrium(unique, env_params, alpha, gamma, (nudge, nudge_scale))
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def _equilibrium(
@@ -158,10 +159,15 @@ class JointSolutions(ExactSolutions[Any, Any]):
         env_params: Any,
         alpha: ArrayLike,
         gamma: ArrayLike,
-        nudge: ArrayLike,
+        nudge: tuple[ArrayLike, ArrayLike | None],
     ) -> PlayValue:
+        size, scale = nudge
         rule = functools.partial(
-            joint_rules.least_payment, alpha=jnp.asarray(alpha), nudge=nudge, unique=unique
+            joint_rules.least_payment,
+            alpha=jnp.asarray(alpha),
+            nudge=size,
+            nudge_scale=scale,
+            unique=unique,
         )
         return self._play(env_params, rule, gamma=gamma)
 

@@ -102,7 +102,7 @@ class GiftingGame(PrincipalAgentEnvironment[Any, GameParams]):
         """Those of the game, with gifts among the rewards."""
         own = action % self.game.num_actions
         found = self.game.transitions(state, own, outcome % self.game.num_actions, params)
-        return found.replace(agent_reward=found.agent_reward + self._gifts(action))
+        return dataclasses.replace(found, agent_reward=found.agent_reward + self._gifts(action))
 
     def resolve(
         self, key: jax.Array, state: PyTree, action: jax.Array, outcome: jax.Array, params: Any
@@ -110,7 +110,7 @@ class GiftingGame(PrincipalAgentEnvironment[Any, GameParams]):
         """As in the game, with gifts among the rewards."""
         own = action % self.game.num_actions
         found = self.game.resolve(key, state, own, outcome % self.game.num_actions, params)
-        return found.replace(agent_reward=found.agent_reward + self._gifts(action))
+        return dataclasses.replace(found, agent_reward=found.agent_reward + self._gifts(action))
 
     def get_obs(self, state: PyTree, params: Any = None, key: jax.Array | None = None) -> PyTree:
         """As in the game."""
