@@ -1,0 +1,203 @@
+"""What does a margin cost, and what does it buy? Payments and welfare, exact and learned.
+
+    python benchmarks/fronts.py [--parts nudge alpha] [--runs FOLDER] [--seeds 0:10]
+                                [--write docs/measured/fronts] [--figure PNG]
+
+On the Coin Game, 3x3. `nudge` trains principals with one nudge after the other, uniform or in
+proportion to what a deviation costs, and lets black boxes learn under them. `alpha` trains
+principals to which payments matter more or less, with every nudge, and does not validate. Each is
+one `jaxparl train` a line, resumed where it was stopped. Beside what was learned stands the exact
+equilibrium with the same nudge. Exits with 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from parts.markdown import by_seed
+from report_card import Row, announce, option_parser, report
+
+from jaxparl.envs import REGISTRY, make
+from jaxparl.equilibrium import solutions_of
+from jaxparl.experiment.figures import STYLE
+from jaxparl.experiment.statistics import estimate
+
+PRESET = REGISTRY["coin_game"].presets["figure4_fast"]
+NUDGES = (0.01, 0.02, 0.03, 0.05, 0.08)
+ALPHAS = (0.01, 0.03, 0.1, 0.3, 1.0)
+#: What is guarded in full, in units of welfare; 0: everything.
+SCALES = (0.0, 0.2)
+#: Of the runs over alphas and nudges, which are many.
+FEW = ("--iterations", "8000", "--evaluation-interval", "8000")
+ENOUGH = 0.98
+
+Point = dict[str, Any]
+
+
+def exact(nudge: float, scale: float, alpha: float) -> Point:
+    """The equilibrium with a margin: its welfare, of the best, and what is paid, of the welfare."""
+    env, env_params = make("coin_game", **vars(PRESET.settings))
+    solutions = solutions_of(env)
+    found = solutions.equilibrium(
+        env_params,
+        alpha,
+        env_params.discount,
+        nudge=nudge,
+        nudge_scale=scale or None,  # type: ignore[call-arg]
+    )
+    best = solutions.optimal_welfare(env_params)
+    return {"welfare": float(found.welfare / best), "paid": float(found.payment_share)}
+
+
+def learned(folder: Path, stage: str) -> list[Point]:
+    """What was learned with each setting, by seed: in `summary` all follow."""
+    groups = json.loads((folder / f"{stage}.json").read_text())["groups"]
+    points = []
+    for group in groups:
+        labels = group["labels"]
+        if labels.get("scheme", "principal") != "principal":
+            continue
+        seeds = by_seed(group).values()
+        points.append(
+            {
+                "labels": {name: labels[name] for name in labels if name not in ("scheme", "game")},
+                "welfare": [one["welfare"] / one["optimal_welfare"] for one in seeds],
+                "paid": [one["payment_share"] for one in seeds],
+            }
+        )
+    return points
+
+
+def train(folder: Path, *options: str) -> Path:
+    """Trains a sweep, or goes on with it; returns its folder."""
+    command = ["train", "coin_game", "--preset", "figure4_fast", *options]
+    whole = [*command, "--resume", "auto", "--out", str(folder)]
+    subprocess.run([sys.executable, "-m", "jaxparl", *whole], check=True, stdout=sys.stderr)
+    return folder
+
+
+def nudges(runs: Path, seeds: str) -> dict[str, Any]:
+    """Principals and black boxes with every nudge, uniform and in proportion."""
+    sweep = f"nudge={','.join(map(str, NUDGES))}", f"nudge_scale={','.join(map(str, SCALES))}"
+    options = ("--seeds", seeds, "--sweep", *sweep, "--schemes", "principal", "--validate")
+    folder = train(runs / "nudge", *options)
+    alpha = PRESET.config.hyper_params.alpha
+    return {
+        "exact": {
+            f"{scale:g}": [{"nudge": nudge, **exact(nudge, scale, alpha)} for nudge in NUDGES]
+            for scale in SCALES
+        },
+        "followed": learned(folder, "summary"),
+        "black boxes": learned(folder, "validation"),
+    }
+
+
+def alphas(runs: Path, seeds: str) -> dict[str, Any]:
+    """Principals with every alpha and every nudge."""
+    sweep = f"alpha={','.join(map(str, ALPHAS))}", f"nudge={','.join(map(str, NUDGES))}"
+    folder = train(runs / "alpha", "--seeds", seeds, "--sweep", *sweep, "--no-validate", *FEW)
+    return {
+        "exact": [
+            {"alpha": alpha, "nudge": nudge, **exact(nudge, 0.0, alpha)}
+            for alpha, nudge in itertools.product(ALPHAS, NUDGES)
+        ],
+        "followed": learned(folder, "summary"),
+    }
+
+
+PARTS = {"nudge": nudges, "alpha": alphas}
+
+
+def rows(name: str, found: Mapping[str, Any]) -> list[Row]:
+    """A line for every setting, of seeds together."""
+    result = []
+    for kind in ("followed", "black boxes"):
+        for point in found.get(kind, []):
+            settings = " ".join(f"{key} {value:g}" for key, value in point["labels"].items())
+            welfare, paid = np.array(point["welfare"]), np.array(point["paid"])
+            measured = (
+                f"welfare {welfare.mean():.1%} of the best, worst {welfare.min():.1%}; "
+                f"{paid.mean():.1%} paid"
+            )
+            result.append(Row(f"{name}, {kind}: {settings}", measured, "", None))
+    if name == "alpha":
+        enough = sorted(
+            {
+                point["labels"]["alpha"]
+                for point in found["followed"]
+                if np.mean(point["welfare"]) >= ENOUGH
+            }
+        )
+        span = f"{enough[0]:g} to {enough[-1]:g}" if enough else "none"
+        result.append(Row(f"alphas that hold {ENOUGH:.0%} of the best", span, "", None))
+    return result
+
+
+def draw(path: Path, found: Mapping[str, Any]) -> None:
+    """Welfare against payments: exact curves, and what was learned with the same nudges."""
+    with mpl.rc_context(STYLE):
+        figure = mpl.figure.Figure(figsize=(6.4, 3.8), layout="constrained")
+        axis = figure.subplots()
+        names = {"0": "uniform", "0.2": "in proportion"}
+        for colour, (scale, points) in zip(
+            ("#0072B2", "#D55E00"), found["exact"].items(), strict=True
+        ):
+            axis.plot(
+                [100 * point["paid"] for point in points],
+                [100 * point["welfare"] for point in points],
+                "--",
+                color=colour,
+                label=f"exact, {names[scale]}",
+            )
+            for kind, marker in (("followed", "^"), ("black boxes", "o")):
+                ours = [p for p in found[kind] if f"{p['labels']['nudge_scale']:g}" == scale]
+                welfare = [estimate(100 * np.array(p["welfare"])[:, None]) for p in ours]
+                centre = np.array([one.centre.item() for one in welfare])
+                ends = np.array([[one.low.item(), one.high.item()] for one in welfare]).T
+                axis.errorbar(
+                    [100 * np.mean(point["paid"]) for point in ours],
+                    centre,
+                    yerr=np.abs(ends - centre),
+                    fmt=marker,
+                    color=colour,
+                    capsize=2,
+                    label=f"{kind}, {names[scale]}",
+                )
+        least = exact(0.0, 0.0, PRESET.config.hyper_params.alpha)["paid"]
+        axis.axvline(100 * least, color="0.35", linewidth=0.8, linestyle=":")
+        axis.set_xlabel("paid, % of the welfare (dotted: the equilibrium)")
+        axis.set_ylabel("welfare, % of the best")
+        axis.legend(fontsize=7)
+        figure.savefig(path)
+
+
+def main() -> int:
+    """Runs the chosen parts."""
+    parser = option_parser(__doc__, list(PARTS))
+    parser.add_argument("--runs", type=Path, default=Path("runs/fronts"), help="where to train")
+    parser.add_argument("--seeds", default="0:10", help="of each setting")
+    parser.add_argument("--write", type=Path, help="a folder for one JSON file per part")
+    parser.add_argument("--figure", type=Path, help="also draw the part `nudge` in this file")
+    options = parser.parse_args()
+    lines: list[Row] = []
+    for name in options.parts:
+        found = PARTS[name](options.runs, options.seeds)
+        if options.write:
+            options.write.mkdir(parents=True, exist_ok=True)
+            (options.write / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
+        if options.figure and name == "nudge":
+            draw(options.figure, found)
+        lines += announce(rows(name, found))
+    return report(lines, options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
