@@ -28,6 +28,7 @@ from report_card import Row, announce, option_parser, report
 from jaxparl.envs import REGISTRY, make
 from jaxparl.equilibrium import solutions_of
 from jaxparl.experiment.figures import STYLE
+from jaxparl.experiment.line_styles import COLOURS
 from jaxparl.experiment.statistics import estimate
 
 PRESET = REGISTRY["coin_game"].presets["figure4_fast"]
@@ -147,9 +148,7 @@ def draw(path: Path, found: Mapping[str, Any]) -> None:
         figure = mpl.figure.Figure(figsize=(6.4, 3.8), layout="constrained")
         axis = figure.subplots()
         names = {"0": "uniform", "0.2": "in proportion"}
-        for colour, (scale, points) in zip(
-            ("#0072B2", "#D55E00"), found["exact"].items(), strict=True
-        ):
+        for colour, (scale, points) in zip(COLOURS, found["exact"].items(), strict=False):
             axis.plot(
                 [100 * point["paid"] for point in points],
                 [100 * point["welfare"] for point in points],
