@@ -19,6 +19,7 @@ from parts.markdown import (
     estimates,
     least,
     measured_on,
+    ratio,
     seed_lines,
     table,
     values_of,
@@ -53,29 +54,20 @@ def read(folder: Path, name: str) -> dict[str, Any]:
 
 def trees(folder: Path) -> list[str]:
     """Each tree's estimates, its worst run, and what all trees have in common."""
-    groups = [with_last_quarter(group) for group in read(folder, "summary")["groups"]]
-    lines = []
-    for group, seeds in groups:
-        worst = values_of(seeds, "utility_ratio").min()
+    groups, lines = read(folder, "summary")["groups"], []
+    for group in groups:
+        seeds = by_seed(group, quarters=True)
+        worst = least(seeds, "utility_ratio")
         lines.append([group["name"], *estimates(seeds, TREES), f"{worst:.4f}"])
     head = ["", *(column.head for column in TREES), "the worst run"]
-    return [*table(head, lines), "", caption(folder, "summary", len(groups[0][1]))]
-
-
-def with_last_quarter(group: Mapping[str, Any]) -> tuple[Mapping[str, Any], BySeed]:
-    """A group, and its metrics by seed, the means over the last quarter among them."""
-    names = group["metrics"]
-    return group, {
-        str(seed): {name: names[name]["per_run"][str(seed)] for name in names}
-        for seed in group["seeds"]
-    }
+    return [*table(head, lines), "", caption(folder, "summary", len(groups[0]["seeds"]))]
 
 
 def trees_overview(folders: Sequence[Path]) -> list[str]:
     """Figure 3 beside the paper: a column for each folder, over all trees and seeds."""
     columns = []
     for folder in folders:
-        runs = [with_last_quarter(group)[1] for group in read(folder, "summary")["groups"]]
+        runs = [by_seed(group, quarters=True) for group in read(folder, "summary")["groups"]]
 
         def all_of(metric: str, runs: Sequence[BySeed] = runs) -> np.ndarray:
             return np.concatenate([values_of(seeds, metric) for seeds in runs])
@@ -83,7 +75,7 @@ def trees_overview(folders: Sequence[Path]) -> list[str]:
         columns.append(
             [
                 f"{all_of('utility_ratio').mean():.3f}",
-                f"{all_of('utility_ratio').min():.3f}",
+                f"{min(least(seeds, 'utility_ratio') for seeds in runs):.3f}",
                 f"{all_of('utility_ratio_last_quarter').mean():.3f}",
                 f"{all_of('recommendation_accuracy').mean():.1%}",
             ]
@@ -126,19 +118,19 @@ def with_ratio(seeds: BySeed) -> BySeed:
     }
 
 
-def ratio(value: float | None, whole: float | None) -> float | None:
-    """One over the other; None where one of them is undefined."""
-    return None if value is None or whole is None else value / whole
+def of_board(folder: Path) -> tuple[BySeed, BySeed]:
+    """What black boxes bring under the principals of a board, and what these have learned."""
+    groups = read(folder, "validation")["groups"]
+    [group] = [group for group in groups if group["labels"]["scheme"] == "principal"]
+    [trained] = [by_seed(group) for group in read(folder, "summary")["groups"]]
+    return with_ratio(by_seed(group)), trained
 
 
 def boards_overview(folders: Sequence[Path]) -> list[str]:
     """Figures 2 and 4 beside the paper and what is exact: two columns for each folder."""
     columns = []
     for folder in folders:
-        groups = read(folder, "validation")["groups"]
-        [group] = [group for group in groups if group["labels"]["scheme"] == "principal"]
-        seeds = with_ratio(by_seed(group))
-        [trained] = [by_seed(group) for group in read(folder, "summary")["groups"]]
+        seeds, trained = of_board(folder)
 
         def centre(metric: str, form: str, of: BySeed = seeds) -> str:
             return estimate_of(values_of(of, metric), form)
@@ -186,17 +178,18 @@ def boards_overview(folders: Sequence[Path]) -> list[str]:
 
 def front(trees: Path, *boards: Path) -> list[str]:
     """The table of the README: the paper, what was learned, and what is exact; means."""
-    runs = [with_last_quarter(group)[1] for group in read(trees, "summary")["groups"]]
+    runs = [by_seed(group) for group in read(trees, "summary")["groups"]]
 
     def of_trees(metric: str) -> np.ndarray:
         return np.concatenate([values_of(seeds, metric) for seeds in runs])
 
     utility, right = of_trees("utility_ratio"), of_trees("recommendation_accuracy").mean()
+    worst, count = min(least(seeds, "utility_ratio") for seeds in runs), sum(map(len, runs))
     lines = [
         [
             "**trees of depth 10** (Figure 3): utility over the equilibrium's",
             "0.98",
-            f"**{utility.mean():.3f}**; worst of {len(utility)} runs {utility.min():.3f}",
+            f"**{utility.mean():.3f}**; worst of {count} runs {worst:.3f}",
             "1",
         ],
         ["right recommendations", "about 90%", f"{right:.1%}", ""],
@@ -208,13 +201,14 @@ def front(trees: Path, *boards: Path) -> list[str]:
 
 def front_of_board(folder: Path, name: str) -> list[list[str]]:
     """The lines of one board, of black boxes under the principal."""
-    groups = read(folder, "validation")["groups"]
-    [group] = [group for group in groups if group["labels"]["scheme"] == "principal"]
-    [trained] = [by_seed(group) for group in read(folder, "summary")["groups"]]
-    seeds = with_ratio(by_seed(group))
+    seeds, trained = of_board(folder)
     welfare = values_of(seeds, "welfare_ratio")
     paid = values_of(seeds, "equilibrium_payment_share")[0]
-    runs = f"worst of {len(seeds)} runs {welfare.min():.1%}" if len(seeds) > 1 else "1 run"
+    runs = (
+        f"worst of {len(seeds)} runs {least(seeds, 'welfare_ratio'):.1%}"
+        if len(seeds) > 1
+        else "1 run"
+    )
 
     def mean(metric: str, of: BySeed = seeds) -> str:
         return f"{values_of(of, metric).mean():.1%}"
@@ -234,7 +228,7 @@ def front_of_board(folder: Path, name: str) -> list[list[str]]:
         ],
         ["recommendations followed", "80% to 90%", mean("followed_share"), ""],
         [
-            "most an agent gains by deviating",
+            "largest gain by deviating, of utility",
             "not known",
             mean("relative_deviation_gain", trained),
             "0",
@@ -252,7 +246,7 @@ def front_caption(*folders: Path) -> str:
         minutes.append(f"`{folder.name}` {seconds / 60:.0f}")
     config = read(folders[0], "config")
     where = f"{config['machine']['processor']}, {config['machine']['cores']} cores"
-    return f"*Means over all runs; minutes on {where}: {', '.join(minutes)}.*"
+    return f"*Means over all runs; minutes at most, on {where}: {', '.join(minutes)}.*"
 
 
 def course(folder: Path) -> list[str]:
