@@ -64,7 +64,7 @@ lint: $(READY) $(TYPINGS)  ## check style, format, types, sizes, and who imports
 docs: $(VENV)/.docs  ## build the site into site/: notebooks run, and a broken link is an error
 	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict
 
-results: $(READY)  ## make the tables of the docs from docs/measured/
+results: $(READY)  ## make the tables of the docs from docs/measured/ (ARGS='--keep runs/NAME': add a run)
 	$(BIN)/python benchmarks/tables.py $(ARGS)
 
 bench: $(READY)  ## run every benchmark in turn, which takes hours

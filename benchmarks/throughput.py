@@ -198,7 +198,7 @@ def grow(name: str, most: int) -> tuple[list[Row], list[Measured]]:
 
 
 def draw(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
-    """Draws iterations/s of all runs together against their number, a colour per name.
+    """Draws iterations/s of all runs together against their number, a colour and marker per name.
 
     Args:
       path: of the figure.
@@ -207,7 +207,7 @@ def draw(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
     # matplotlib is not everywhere
     import matplotlib as mpl
     from cycler import cycler
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, LogFormatter
 
     from jaxparl.experiment.figures import STYLE, new_figure
     from jaxparl.experiment.line_styles import COLOURS
@@ -215,15 +215,18 @@ def draw(path: Path, rates: Mapping[str, Mapping[int, float]]) -> None:
     with mpl.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
         figure = new_figure(5.2, 3.6)
         axis = figure.subplots()
-        for name, found in rates.items():
-            runs = np.array(list(found))
-            (line,) = axis.plot(runs, list(found.values()), "o-", markersize=3.5, label=name)
+        for number, (name, found) in enumerate(rates.items()):
+            runs, marker = np.array(list(found)), "os^v"[number // len(COLOURS)]
+            (line,) = axis.plot(
+                runs, list(found.values()), f"{marker}-", markersize=3.5, label=name
+            )
             axis.plot(runs, found[runs[0]] * runs / runs[0], ":", color=line.get_color(), lw=0.8)
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        for formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-            formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        # It leaves out labels that would overlap, where the axis has several powers of ten.
+        axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
         axis.set_xlabel("runs at once (dotted: linear growth)")
         axis.set_ylabel("iterations/s, all runs together")
         # Where the dotted lines leave the fastest one far below, they say nothing more.

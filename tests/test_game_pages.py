@@ -11,13 +11,14 @@ from jaxparl.envs import REGISTRY
 
 DOCS = Path(__file__).parents[1] / "docs"
 GAMES = sorted((DOCS / "games").glob("*.md"))
-MARKED = sorted(page for page in DOCS.rglob("*.md") if "<!-- table: " in page.read_text())
+PAGES = (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md")))
+MARKED = [page for page in PAGES if "<!-- table: " in page.read_text()]
 
 with importing_benchmarks() as benchmark:
     games, tables = benchmark("games"), benchmark("tables")
 
 
-@pytest.mark.parametrize("page", MARKED, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", MARKED, ids=lambda page: str(page.relative_to(DOCS.parent)))
 def test_the_tables_of_a_page_are_made_of_what_was_measured(page):
     assert tables.filled(page.read_text()) == page.read_text()
 

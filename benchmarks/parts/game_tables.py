@@ -11,6 +11,7 @@ from parts.markdown import (
     least,
     measured_on,
     number,
+    ratio,
     seed_lines,
     table,
     what_a_cell_says,
@@ -93,8 +94,7 @@ def validation_of(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     principal = found["learned"].get("schemes", {}).get("principal", {})
     result = {}
     for seed, values in principal.items():
-        welfare, best = values["welfare"], values["optimal_welfare"]
-        share = None if welfare is None or best is None else welfare / best
+        share = ratio(values["welfare"], values["optimal_welfare"])
         shown = values | {"welfare_ratio": share}
         result[seed] = {f"validated_{name}": value for name, value in shown.items()}
     return result

@@ -83,9 +83,19 @@ def least(seeds: BySeed, metric: str) -> float:
     return min(values.get(metric) or 0.0 for values in seeds.values())
 
 
-def by_seed(group: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
-    """The last values of the metrics of a group in summary.json or validation.json."""
-    names = [name for name in group["metrics"] if not name.endswith("_last_quarter")]
+def ratio(value: float | None, whole: float | None) -> float | None:
+    """One over the other; None where one of them is undefined."""
+    return None if value is None or whole is None else value / whole
+
+
+def by_seed(
+    group: Mapping[str, Any], *, quarters: bool = False
+) -> dict[str, dict[str, float | None]]:
+    """The last values of the metrics of a group in summary.json or validation.json.
+
+    With `quarters` their means over the last quarter of the evaluations are among them.
+    """
+    names = [name for name in group["metrics"] if quarters or not name.endswith("_last_quarter")]
     return {
         str(seed): {name: group["metrics"][name]["per_run"][str(seed)] for name in names}
         for seed in group["seeds"]
