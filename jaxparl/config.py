@@ -45,8 +45,10 @@ class HyperParams:
         action (section 4 of the paper); 0 is the exact game.
       nudge_scale: what the principal has to lose by another action for the full nudge against it;
         if it would lose less, the margin is in proportion. With 0 it is the nudge throughout.
-      introductory_nudge: what black boxes get for following in the first iteration of validation,
-        in addition to what they are paid; it falls linearly to 0 until half of all iterations.
+        Critics per action compare what is left after the least payments.
+      introductory_nudge: what black boxes get for following the principal in the first iteration
+        of validation, in addition to what they are paid; it falls linearly to 0 until half of all
+        iterations. Only where there are several agents, and actions are observed.
       alpha: weight of payments in the principal's objective.
       follow_share: probability that an agent follows the principal in an episode of training;
         otherwise it does what is best for it unpaid (Algorithm 3). With 1 all follow (Algorithm 2).
@@ -126,7 +128,7 @@ class Config:
       black_boxes: how black-box agents learn in validation: by `dqn`, deep Q-learning as in the
         paper, or by `ppo`, proximal policy optimisation.
       payments_told: whether black boxes are told what is paid for each outcome, and not only what
-        is recommended, as in the paper.
+        is recommended, as in the paper. They are not told of fines or introductory nudges.
       schemes: what black boxes are rewarded by in validation, by name; by default the paper's
         schemes that the game has. Besides those there are `conditional`, `exchange`, `fine` and
         `pigovian`.

@@ -1,4 +1,4 @@
-"""Schemes beside the paper's: conditional contracts, exchanged rewards, fines, externalities."""
+"""Schemes beside the paper's: conditional contracts, exchanged rewards, fines, taxes."""
 
 import dataclasses
 from functools import partial
@@ -16,12 +16,13 @@ from jaxparl.evaluation.audit import audit
 from jaxparl.evaluation.offers import in_every_state
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
+from jaxparl.learning.replay import Batch
 from jaxparl.learning.state import target_weights
 from jaxparl.training import make_validate
 from jaxparl.types import Transition
 from jaxparl.validation import dqn, frozen, metrics, schemes
 from jaxparl.validation import terms as facing
-from jaxparl.validation.black_boxes import received
+from jaxparl.validation.black_boxes import introduction, received
 from jaxparl.validation.compared import compared_terms
 from jaxparl.validation.schemes import MECHANISMS, Scheme
 
@@ -59,7 +60,31 @@ def test_cooperation_is_a_best_response_and_brings_the_most(dilemma, name):
         return
     assert found.followed_share == pytest.approx(1)
     assert found.best_response_over_following == pytest.approx(1, abs=1e-4)
-    assert found.own_over_recommended_following == pytest.approx(1, abs=1e-5)
+    # Of the 3 that cooperation brings it a step, whoever defects alone loses the nudge; and by a
+    # tax also what both together lose, 1 of 6.
+    loss = CONFIG.hyper_params.nudge + (1 if name == "pigovian" else 0)
+    defects = evaluate(learner, terms, always(DEFECT)).own_over_recommended_following
+    assert defects == pytest.approx(1 - loss / 3, rel=1e-4)
+
+
+def test_by_exchange_whoever_defects_loses_just_the_nudge(dilemma):
+    """Of 3 each: defecting brings 5 instead of one's own 3, and the other 0."""
+    scheme = dilemma[1]["exchange"].scheme
+    own, share = float(scheme.own_share), float(scheme.proportion)
+    assert own + share == pytest.approx(1)
+    assert (own * 3 + share * 3) - own * 5 == pytest.approx(CONFIG.hyper_params.nudge, rel=1e-3)
+
+
+def test_under_a_tax_cooperation_is_a_best_response_whatever_comes_later():
+    env, env_params = make("commons")
+    config = dataclasses.replace(CONFIG, schemes=("pigovian", "principal"))
+    learner = make_learner(Problem(config, env, env_params, config.hyper_params))
+    weights = target_weights(noise(learner, jax.random.key(0)))
+    terms = jax.jit(partial(compared_terms, learner))(weights)
+    ratio = np.asarray(terms.reference.best_response_over_following)
+    # In an episode that ends, cooperation that takes no end into account is all but the best.
+    assert ratio[0] == pytest.approx(1, abs=5e-3)
+    assert ratio[1] > 1.05
 
 
 def test_what_is_paid_is_what_each_mechanism_pays_by_hand(dilemma):
@@ -69,14 +94,14 @@ def test_what_is_paid_is_what_each_mechanism_pays_by_hand(dilemma):
         for name in MECHANISMS
         for action in (COOPERATE, DEFECT)
     }
-    # 2 of 5 of all rewards change hands, whatever is done.
-    assert share["exchange", COOPERATE] == pytest.approx(0.4, rel=1e-4)
-    assert share["exchange", DEFECT] == pytest.approx(0.4, rel=1e-4)
+    # What agents give each other is not paid from outside.
+    assert share["exchange", COOPERATE] == pytest.approx(0, abs=1e-5)
+    assert share["exchange", DEFECT] == pytest.approx(0, abs=1e-5)
     # Nobody is fined, or both are, and get as much of the other's fine.
     assert share["fine", COOPERATE] == share["fine", DEFECT] == 0
-    # Cooperation brings the other 3, and is paid 3.
-    assert share["pigovian", COOPERATE] == pytest.approx(1, rel=1e-4)
-    assert share["pigovian", DEFECT] == pytest.approx(0, abs=1e-6)
+    # Defecting costs the other 3, and a tax of that and the nudge, where it brings 1.
+    assert share["pigovian", COOPERATE] == 0
+    assert share["pigovian", DEFECT] == pytest.approx(-3 - CONFIG.hyper_params.nudge, rel=1e-4)
 
 
 def test_whoever_defects_alone_is_fined_and_the_other_gets_it(dilemma):
@@ -116,10 +141,45 @@ def test_what_agents_receive_is_what_the_scheme_says(dilemma):
     )
     payments = jnp.zeros((1, 2, 2)).at[..., COOPERATE].set(0.125)
     offers = frozen.Offered(jnp.zeros((1, 2), int), payments, None)
-    at = CONFIG.iterations // 4  # half of the introduction is left
-    found = received(boxes, offers, transition, at)[0]
     fine = float(scheme.fine)
-    np.testing.assert_allclose(found, [0.25 * 5 + 0.125 + 0.25 + fine, 0.75 * 5 - fine], rtol=1e-6)
+    found = received(boxes, offers, transition)[0]
+    np.testing.assert_allclose(found, [0.25 * 5 + 0.125 + fine, 0.75 * 5 - fine], rtol=1e-6)
+    at = CONFIG.iterations // 4  # half of it is left
+    np.testing.assert_allclose(introduction(boxes, transition.follows, at), [[0.25, 0]])
+
+
+def test_what_is_learned_from_old_steps_is_todays_introduction():
+    scheme = untrained.terms(Scheme(contract_weight=1.0, introduction=0.5))
+    config = dataclasses.replace(CONFIG, iterations=80)
+    task = untrained.validation_of(config)
+    state, _ = task.learn(scheme, task.init(scheme, jax.random.key(0)), 0)
+    boxes = dqn.make_black_boxes(config, untrained.LEARNER.problem.env, scheme)
+    size = config.batch_size
+    stored = jax.tree.map(lambda leaf: leaf[:size], state.replay.ring)
+    batch = Batch(stored, jnp.arange(size), jnp.ones(size))
+
+    def loss(iteration, added=0.0):
+        shifted = batch.transition.agent_reward + added * batch.transition.follows
+        given = batch._replace(
+            transition=dataclasses.replace(batch.transition, agent_reward=shifted)
+        )
+        return jax.jit(partial(dqn.learn, boxes))(state.agent, given, iteration)[1]
+
+    assert batch.transition.follows.any()
+    assert loss(20) == pytest.approx(float(loss(60, added=0.25)), rel=1e-5)
+    assert abs(loss(20) - loss(60)) > 1e-4
+
+
+def test_the_constant_share_is_the_same_whatever_it_is_compared_with():
+    learner, weights = untrained.LEARNER, untrained.weights()
+
+    def share(*names):
+        config = dataclasses.replace(CONFIG, schemes=names)
+        problem = learner.problem._replace(config=config)
+        found = jax.jit(partial(compared_terms, make_learner(problem)))(weights)
+        return found.scheme.proportion[names.index("constant")]
+
+    assert share("constant") == pytest.approx(float(share("conditional", "constant")), rel=1e-6)
 
 
 def test_a_conditional_contract_pays_less_where_the_others_follow():

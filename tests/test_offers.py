@@ -22,7 +22,10 @@ from jaxparl.learning.problem import Problem
 ACTIONS, OUTCOMES, NUDGE, COUNT, MANY = 3, 4, 0.01, 200, 4_000
 
 
-def stub_learner(num_agents: int) -> Lockstep:
+UNIFORM = np.full(ACTIONS, NUDGE)
+
+
+def stub_learner(num_agents: int, nudge_scale: float = 0.0) -> Lockstep:
     """A learner whose state is all that it knows.
 
     A state is `(q, probs, outputs)`: Q-values `[M, N, A]` by what the others do, outcome
@@ -36,7 +39,7 @@ def stub_learner(num_agents: int) -> Lockstep:
         get_obs=lambda env_state, env_params: env_state,
         available_actions=lambda env_state, env_params: None,
     )
-    hyper_params = types.SimpleNamespace(nudge=NUDGE)
+    hyper_params = types.SimpleNamespace(nudge=NUDGE, nudge_scale=nudge_scale)
     problem = Problem(Config(), env, None, hyper_params)  # type: ignore[arg-type]
 
     def q_values(params, observation, bits, probs):
@@ -78,13 +81,16 @@ def random_states(num_agents: int, count: int = COUNT, *, has_mixtures: bool = F
 WEIGHTS = types.SimpleNamespace(principal=None, agent=None, agent_average=None, outcome_model=None)
 
 
-def least_joint_payment(q, probs, action):
-    """The least expected payment under all Q-values `[M, A]` at once by HiGHS, None without one."""
+def least_joint_payment(q, probs, action, nudge=UNIFORM):
+    """The least expected payment under all Q-values `[M, A]` at once by HiGHS, None without one.
+
+    `nudge` `[A]` is against each action.
+    """
     others = [other for other in range(ACTIONS) if other != action]
     result = linprog(
         probs[action],
         A_ub=np.concatenate([probs[others] - probs[action]] * len(q)),
-        b_ub=np.concatenate([row[action] - row[others] - NUDGE for row in q]),
+        b_ub=np.concatenate([row[action] - row[others] - nudge[others] for row in q]),
         bounds=(0, None),
         method="highs",
     )
@@ -95,6 +101,23 @@ def slack(q, probs, action, payments):
     """The least slack under any Q-values `[M, A]`."""
     each = jax.vmap(incentive_slack, (0, None, None, None))
     return jnp.min(each(q, probs, action, payments))
+
+
+def test_a_nudge_is_in_proportion_to_what_the_principal_would_lose():
+    scale = 0.8  # most differences of the worths, between 0 and 2, are larger
+    learner, states = stub_learner(2, nudge_scale=scale), random_states(2)
+    q, probs, worth = states
+    offered = jax.jit(jax.vmap(partial(standing_offer, learner, WEIGHTS)))(states)
+    for place in np.ndindex(COUNT, 2):
+        state, agent = place
+        action = int(offered.recommendation[place])
+        loss = np.maximum(worth[place][action] - worth[place], 0)
+        nudge = NUDGE * np.minimum(loss / scale, 1)
+        least = least_joint_payment(q[state, :, agent], probs[place], action, nudge)
+        assert bool(offered.contract.implementable[place]) == (least is not None)
+        if least is not None:
+            price = float(offered.contract.expected_payment[place])
+            assert price == pytest.approx(least, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("num_agents", [2, 3])

@@ -98,17 +98,59 @@ def test_the_gradient_raises_what_was_better_than_expected_and_no_further_than_t
     agent, _ = ppo.learn(boxes, state.agent, rollout, jax.random.key(1), 0)
     change = (log_prob(agent.params) - before)[0]
     assert change[0] > change[1]
-    # Once the new policy is past the clip, only value and entropy are left to learn.
-    far = dataclasses.replace(rollout, log_prob=before - jnp.log(2.0), advantage=jnp.ones((1, 2)))
 
-    def policy_gain(advantage):
-        given = dataclasses.replace(far, advantage=advantage)
-        return ppo.learn(boxes, state.agent, given, jax.random.key(1), 0)[0].params
 
-    for one, other in zip(
-        *(jax.tree.leaves(policy_gain(a * jnp.ones((1, 2)))) for a in (1.0, 3.0)), strict=True
-    ):
-        np.testing.assert_allclose(one, other, atol=1e-7)
+@pytest.mark.parametrize(
+    "ratio, advantage, is_clipped",
+    [(2.0, 1.0, True), (2.0, -1.0, False), (0.5, -1.0, True), (0.5, 1.0, False)],
+)
+def test_past_the_clip_only_what_went_the_wrong_way_is_learned_from(ratio, advantage, is_clipped):
+    boxes = made(terms(Scheme(contract_weight=1.0)))
+    state = jax.jit(partial(ppo.init, boxes))(jax.random.key(0))
+    rollout = jax.tree.map(lambda leaf: leaf[:1], state.rollout)
+    know = jax.vmap(partial(ppo.known_in, boxes))(rollout.env_state)
+    before = ppo.of_action(ppo.log_policy(boxes, state.agent.params, know), rollout.action)
+
+    def learned(advantage):
+        given = dataclasses.replace(
+            rollout,
+            log_prob=before - jnp.log(ratio),
+            advantage=advantage * jnp.ones((1, 2)),
+            weight=jnp.ones((1, 2)),
+        )
+        agent, _ = ppo.learn(boxes, state.agent, given, jax.random.key(1), 0)
+        return jax.tree.leaves(agent.params["policy"])
+
+    # Twice as large an advantage makes no difference where it does not count.
+    pairs = zip(learned(advantage), learned(5 * advantage), strict=True)
+    same = all(np.allclose(one, other, atol=1e-7) for one, other in pairs)
+    assert same == is_clipped
+
+
+def test_who_must_follow_is_not_learned_from_however_unlikely_what_it_did_is():
+    boxes = made(terms(Scheme(contract_weight=1.0)))
+    state = jax.jit(partial(ppo.init, boxes))(jax.random.key(0))
+    rollout = dataclasses.replace(
+        state.rollout,
+        log_prob=jnp.full_like(state.rollout.log_prob, -200.0),
+        advantage=jnp.full_like(state.rollout.advantage, -1.0),
+    )
+    agent, loss = ppo.learn(boxes, state.agent, rollout, jax.random.key(1), 0)
+    assert loss == 0
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(agent.params))
+
+
+def test_what_an_agent_does_not_have_it_never_does_and_the_rest_is_drawn_as_before():
+    boxes = made(terms(Scheme(contract_weight=1.0)))
+    state = jax.jit(partial(ppo.init, boxes))(jax.random.key(0))
+    env_state = jax.tree.map(lambda leaf: leaf[0], state.actor.env_state)
+    know = ppo.known_in(boxes, env_state)
+    free = ppo.log_policy(boxes, state.agent.params, know)
+    has = jnp.array([[True, False, True, True], [True, True, False, False]])
+    bound = ppo.log_policy(boxes, state.agent.params, know._replace(available=has))
+    assert (np.exp(bound)[~has] == 0).all()
+    rest = np.where(has, np.exp(free), 0)
+    np.testing.assert_allclose(np.exp(bound), rest / rest.sum(axis=-1, keepdims=True), rtol=1e-5)
 
 
 def test_advantages_are_sums_of_surprises_that_stop_where_an_episode_ends():

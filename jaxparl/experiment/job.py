@@ -33,7 +33,6 @@ from jaxparl.training.devices import assign_runs
 from jaxparl.training.runs import RunId
 from jaxparl.training.sweep import check_games, select_run
 from jaxparl.validation import requirements
-from jaxparl.validation.schemes import scheme_names
 
 
 class Experiment(NamedTuple):
@@ -223,11 +222,13 @@ def check_validation(job: Job, env: Environment) -> None:
     """Refuses a job that asks for validation of a game that cannot be validated.
 
     Raises:
-      ValueError: see `requirements.check_can_validate`, or the game lacks a scheme.
+      ValueError: see `requirements.check_can_validate` and `check_schemes`.
     """
     if not (job.options.validate or job.options.principal):
         return
-    scheme_names(env, job.config.schemes)
+    usual = float(env.default_params.discount)
+    discounts = [dict(run.own).get("discount", usual) for run in all_runs(job)]
+    requirements.check_schemes(env, job.config.schemes, discounts)
     try:
         requirements.check_can_validate(env)
     except ValueError as error:

@@ -184,10 +184,10 @@ class Principal(NamedTuple):
         price = jax.vmap(partial(self._contract, q_expected, outcome_probs, worth))  # over A
         expected = price(jnp.arange(self.problem.env.num_actions))
         q = self.critic.q_contractual(outputs, outcome_probs, expected.expected_payment)
-        worth = jnp.where(expected.implementable, q, jnp.finfo(q.dtype).min)
+        score = jnp.where(expected.implementable, q, jnp.finfo(q.dtype).min)
         if available is not None:
-            worth = jnp.where(available, worth, -jnp.inf)
-        recommendation = jnp.argmax(worth)
+            score = jnp.where(available, score, -jnp.inf)
+        recommendation = jnp.argmax(score)
         offered = self._contract(q_truncated, outcome_probs, worth, recommendation)
         return Offer(
             recommendation=recommendation,

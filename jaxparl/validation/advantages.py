@@ -94,12 +94,24 @@ def weigh(steps: Steps, now: jax.Array, ahead: jax.Array, gamma: ArrayLike) -> R
 
     end = jnp.zeros_like(surprise[0])
     advantage = jax.lax.scan(back, end, (surprise, steps.ends), reverse=True)[1]
+    better = advantage - weighted_mean(advantage, steps.weight)
+    spread = jnp.sqrt(weighted_mean(jnp.square(better), steps.weight))
     by_step = Rollout(
         env_state=steps.env_state,
         action=steps.action,
         log_prob=steps.log_prob,
-        advantage=(advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8),
+        advantage=better / (spread + 1e-8),
         value=now + advantage,
         weight=steps.weight,
     )
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), by_step)
+
+
+def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
+    """The mean `[]` of values, each of which counts as its weight says; 0 where none counts.
+
+    Examples:
+      >>> print(weighted_mean(jnp.array([1.0, 3.0, 8.0]), jnp.array([1.0, 1.0, 0.0])))
+      2.0
+    """
+    return jnp.sum(weight * values) / jnp.maximum(jnp.sum(weight), 1)

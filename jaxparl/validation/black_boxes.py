@@ -81,27 +81,32 @@ def num_bits(problem: Problem) -> int:
 
 
 def told(boxes: BlackBoxes, env_state: PyTree, recommendation: jax.Array) -> jax.Array:
-    """What agents are told in one state, `[N, F]`: recommendations `[N]`, one-hot, and payments."""
+    """What agents are told in one state, `[N, F]`: recommendations `[N]`, one-hot, and payments.
+
+    These are what is paid for each outcome while the others follow.
+    """
     asked = jax.nn.one_hot(recommendation, boxes.problem.env.num_actions)
     if not boxes.problem.config.payments_told:
         return asked
-    payments = offered(boxes.principal, boxes.terms, env_state).payments
+    offers = offered(boxes.principal, boxes.terms, env_state)
+    payments = offers.settled(offers.recommendation)
     return jnp.concatenate([asked, payments.astype(asked.dtype)], axis=-1)
 
 
-def received(
-    boxes: BlackBoxes, offers: Offered, transition: Transition, iteration: ArrayLike
-) -> jax.Array:
-    """Everything that agents receive in steps `[E]`, `[E, N]`, by what was offered in them."""
-    scheme, config = boxes.terms.scheme, boxes.problem.config
+def received(boxes: BlackBoxes, offers: Offered, transition: Transition) -> jax.Array:
+    """What agents receive in steps `[E]`, `[E, N]`, by what was offered; without introductions."""
+    scheme = boxes.terms.scheme
     settled = offers.settled(transition.action)
     payment = jax.vmap(payments_for)(settled, transition.outcome)  # over E
-    bonus = schemes.introduction(scheme, iteration, config.iterations)
-    follows = transition.action == offers.recommendation
-    payment = payment + jnp.where(follows, bonus, 0.0)
     payment = payment - fines(scheme, offers.recommendation, transition.action)
     total = jax.vmap(partial(schemes.total_rewards, scheme))  # over E
     return total(transition.agent_reward, payment)
+
+
+def introduction(boxes: BlackBoxes, follows: jax.Array, iteration: ArrayLike) -> jax.Array:
+    """What agents get in an iteration for having followed, `follows` `[..., N]`, besides that."""
+    bonus = schemes.introduction(boxes.terms.scheme, iteration, boxes.problem.config.iterations)
+    return jnp.where(follows, bonus, 0.0)
 
 
 def first_learners(problem: Problem, terms: Terms) -> jax.Array | None:

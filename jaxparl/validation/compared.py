@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxparl.environment import Environment
-from jaxparl.equilibrium.mechanisms import Cooperation, cooperation, externality
+from jaxparl.equilibrium.mechanisms import Cooperation, cooperation
 from jaxparl.learning.learner import Learner
 from jaxparl.learning.state import Weights
 from jaxparl.validation import schemes
@@ -39,15 +39,15 @@ def compared_terms(learner: Learner, weights: Weights) -> Terms:
     if found is None:
         return jax.lax.map(partial(make_terms, learner, principal), scheme)
     assert isinstance(principal, OfferTable)
-    tables = _by_outcome(problem.env, principal), *_asking_for_cooperation(principal, found)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *tables)
-    number = [{"fine": 1, "pigovian": 2}.get(name, 0) for name in names]
+    tables = _offers(learner, principal, found)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *tables.values())
+    numbers = [list(tables).index(name if name in tables else "principal") for name in names]
 
     def of_scheme(given: tuple[Scheme, jax.Array]) -> Terms:
         scheme, number = given
         return make_terms(learner, jax.tree.map(lambda leaf: leaf[number], stacked), scheme)
 
-    return jax.lax.map(of_scheme, (scheme, jnp.array(number)))
+    return jax.lax.map(of_scheme, (scheme, jnp.array(numbers)))
 
 
 def _schemes(learner: Learner, principal: FrozenPrincipal, found: Cooperation | None) -> Scheme:
@@ -65,7 +65,7 @@ def _schemes(learner: Learner, principal: FrozenPrincipal, found: Cooperation | 
             each.append(schemes.mechanism(name, found, hyper_params.nudge))
             continue
         scheme = schemes.conditional() if name == "conditional" else compared[has_nudge][name]
-        if name in ("principal", "conditional") and env.num_agents > 1 and env.observed_actions:
+        if name in ("principal", "conditional") and schemes.sees_others(env):
             scheme = dataclasses.replace(scheme, introduction=hyper_params.introductory_nudge)
         each.append(scheme)
     stacked: Scheme = jax.tree.map(
@@ -74,25 +74,34 @@ def _schemes(learner: Learner, principal: FrozenPrincipal, found: Cooperation | 
     return stacked
 
 
-def _by_outcome(env: Environment, principal: OfferTable) -> OfferTable:
+def _offers(learner: Learner, principal: OfferTable, found: Cooperation) -> dict[str, OfferTable]:
+    """The principal's offers, and those of the chosen schemes that ask for cooperation."""
+    problem = learner.problem
+    asked = found.action.astype(principal.recommendation.dtype)
+    nothing = jnp.zeros_like(principal.payment)
+    has_together = principal.together is not None
+    offers = {
+        "principal": principal,
+        "fine": OfferTable(asked, nothing, nothing if has_together else None),
+    }
+    chosen = problem.config.schemes
+    if "pigovian" in chosen:
+        # A tax depends on what is done instead: all are written out by outcome.
+        is_asked = jax.nn.one_hot(asked, problem.env.num_outcomes)
+        tax = found.harm + problem.hyper_params.nudge * (1 - is_asked)
+        paid = -tax.astype(principal.payment.dtype)
+        offers = {name: _by_outcome(problem.env, table) for name, table in offers.items()}
+        offers["pigovian"] = OfferTable(asked, paid, paid if has_together else None)
+    return {name: offers[name] for name in ("principal", *chosen) if name in offers}
+
+
+def _by_outcome(env: Environment, table: OfferTable) -> OfferTable:
     """The same offers with payments for every outcome, `[S, N, O]`."""
-    is_asked = jax.nn.one_hot(principal.recommendation, env.num_outcomes, dtype=bool)
+    is_asked = jax.nn.one_hot(table.recommendation, env.num_outcomes, dtype=bool)
 
     def spread(payment: jax.Array | None) -> jax.Array | None:
         return None if payment is None else jnp.where(is_asked, payment[..., None], 0.0)
 
-    payment = spread(principal.payment)
+    payment = spread(table.payment)
     assert payment is not None
-    return OfferTable(principal.recommendation, payment, spread(principal.together))
-
-
-def _asking_for_cooperation(
-    principal: OfferTable, found: Cooperation
-) -> tuple[OfferTable, OfferTable]:
-    """Offers that ask for cooperation: one pays nothing, the other the externalities."""
-    asked = found.action.astype(principal.recommendation.dtype)
-    paid = externality(found)
-    nothing = jnp.zeros_like(paid)
-    if principal.together is None:
-        return OfferTable(asked, nothing), OfferTable(asked, paid)
-    return OfferTable(asked, nothing, nothing), OfferTable(asked, paid, paid)
+    return OfferTable(table.recommendation, payment, spread(table.together))

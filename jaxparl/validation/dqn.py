@@ -28,6 +28,7 @@ from jaxparl.types import PyTree, TrainState, Transition
 from jaxparl.validation.black_boxes import (
     draw_learners,
     first_learners,
+    introduction,
     must_follow,
     num_bits,
     received,
@@ -62,7 +63,8 @@ class ValidationState:
     Attributes:
       key: the run's key, never consumed; each iteration folds its number into it.
       agent: the agents' weights and optimiser.
-      replay: the stored transitions. Their rewards are everything that the agents received.
+      replay: the stored transitions. Their rewards are what the agents received, but for
+        introductory nudges: those are of the iteration that learns, not of the one that acted.
       actor: the environments, `[E]`.
       learns: `[E]` int, which agent learns in this episode, where one learns at a time and the
         others follow; None where no scheme has that.
@@ -167,7 +169,7 @@ def act(
         action = jnp.where(follows, recommendation, action)
     behaviour = Behaviour(action, wanted, explores, follows=action == recommendation)
     actor, transition = acting.step(problem, state.actor, behaviour, key_step)
-    reward = received(boxes, offers, transition, iteration)
+    reward = received(boxes, offers, transition)
     return actor, dataclasses.replace(transition, agent_reward=reward)
 
 
@@ -176,7 +178,10 @@ def learn(
 ) -> tuple[TrainState, jax.Array, jax.Array]:
     """Updates the agents on one batch; returns the loss `[]` and the errors `[B]` too."""
     problem, principal, terms, _ = boxes
-    transition = batch.transition
+    bonus = introduction(boxes, batch.transition.follows, iteration)
+    transition = dataclasses.replace(
+        batch.transition, agent_reward=batch.transition.agent_reward + bonus
+    )
     # The value of the next state depends on what will be recommended there.
     recommend = jax.vmap(partial(recommended, principal, terms))  # over B
     value = jax.vmap(partial(q_values, boxes, agent.target_params))  # over B
@@ -189,7 +194,7 @@ def learn(
         weight = weight * jnp.where(is_alone(terms.scheme), of_game, 1.0)
     agent, loss, error = boxes.agent.update(
         updates.with_count(agent, iteration),
-        batch,
+        batch._replace(transition=transition),
         observation=jax.vmap(problem.observe)(transition.env_state),  # over B
         bits=bits(transition.env_state, recommend(transition.env_state)),
         weight=weight,

@@ -101,8 +101,13 @@ def freeze(learner: Learner, weights: Weights, *, conditional: bool = False) -> 
       learner: of its training.
       weights: its own.
       conditional: whether the table says, too, what it pays where all others do as asked.
+
+    Raises:
+      ValueError: that is asked for where actions are hidden, and nobody sees what others do.
     """
     env = learner.problem.env
+    if conditional and not env.observed_actions:
+        raise ValueError(f"{env.name} has hidden actions: no payment can depend on the others'")
     if env.exact is None:
         return weights
     offered = learned_offers(learner, weights)
@@ -171,16 +176,16 @@ def row_of(env: Environment, row: OfferTable) -> Offered:
 
 
 def followed_play(learner: Learner, principal: FrozenPrincipal) -> Followed:
-    """What an episode brings in which all agents follow: exactly, or by episodes without a table.
+    """What an episode brings in which all follow standing offers: exactly where there is a table.
 
-    The episodes are always played with the same random numbers.
+    Where there is none it is estimated by episodes, always played with the same random numbers.
     """
     problem = learner.problem
     if isinstance(principal, Weights):
         return _followed_episodes(learner, principal)
     offers = jax.vmap(partial(row_of, problem.env))(principal)  # over S
-    action, payments = offers.recommendation, offers.settled(offers.recommendation)
-    payment = payments_for(payments_by_action(problem, payments), action)
+    action = offers.recommendation
+    payment = payments_for(payments_by_action(problem, offers.payments), action)
     play = partial(solutions_of(problem.env).play_values, problem.env_params, action)
     return Followed(play(payment), as_count(play(jnp.ones_like(payment)).payment))
 

@@ -48,7 +48,8 @@ class ValidationMetrics:
 
     Attributes:
       welfare: panels a and b, the rewards of all agents, payments not included.
-      payment: what all are paid: contracts, nudges and the constant proportion.
+      payment: what all are paid from outside: contracts, nudges and the constant proportion; less
+        taxes, and not what they pay each other.
       payment_share: panel c, payments over welfare.
       followed_share: panel d, the share of recommendations that are followed in an episode. It is
         NaN where nothing is recommended, and so are the next two.
@@ -156,7 +157,10 @@ def evaluate(
         )
     assert isinstance(terms.reference, ExactReference)
     others = problem.env.num_agents - 1
-    proportion = terms.scheme.proportion * others * value.welfare
+    # What agents hand over of their own they do not get from outside.
+    proportion = (
+        jnp.asarray(terms.scheme.proportion) * others - (1 - jnp.asarray(terms.scheme.own_share))
+    ) * value.welfare
     value = PlayValue(value.welfare, value.payment + proportion, value.utilities)
     return ValidationMetrics(
         welfare=value.welfare,

@@ -1,7 +1,7 @@
 """Black-box agents that learn by proximal policy optimisation, PPO (Schulman et al. 2017).
 
-The same functions as in `black_boxes`, whose agents learn by deep Q-learning. An iteration has the
-same parts, too: every environment takes a step, and there is one gradient step. Steps are gathered
+The same functions as in `dqn`, whose agents learn by deep Q-learning. An iteration has the same
+parts, too: every environment takes a step, and there is one gradient step. Steps are gathered
 for a target period, a *rollout*. In the next period gradient steps draw from it, each of its steps
 `_EPOCHS` times on average, while the following rollout is gathered.
 """
@@ -22,15 +22,15 @@ from jaxparl.config import Config
 from jaxparl.environment import Environment
 from jaxparl.learning import acting, updates
 from jaxparl.learning.acting import ActorState, Behaviour
-from jaxparl.learning.availability import only_available
 from jaxparl.learning.components import STANDARD, Components
 from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.types import PyTree, TrainState
-from jaxparl.validation.advantages import Rollout, Steps, weigh
+from jaxparl.validation.advantages import Rollout, Steps, weigh, weighted_mean
 from jaxparl.validation.black_boxes import (
     draw_learners,
     first_learners,
+    introduction,
     must_follow,
     num_bits,
     received,
@@ -47,7 +47,7 @@ _CLIP = 0.2
 _ENTROPY = 0.02
 # What the error of the value counts.
 _VALUE = 0.5
-# By how much the logits of what is not available are below all others.
+# Less than any logit: the probability of what is not available is 0.
 _NEVER = 1e6
 
 
@@ -73,7 +73,7 @@ class PolicyBoxes(NamedTuple):
 
 @struct.dataclass
 class PolicyState:
-    """Everything that changes, as `black_boxes.ValidationState`.
+    """Everything that changes, as `dqn.ValidationState`.
 
     Attributes:
       key: the run's key, never consumed.
@@ -81,7 +81,7 @@ class PolicyState:
       steps: the steps of this target period so far.
       rollout: those of the period before.
       actor: the environments, `[E]`.
-      learns: `[E]` int, as in `black_boxes.ValidationState`.
+      learns: `[E]` int, as in `dqn.ValidationState`.
     """
 
     key: jax.Array
@@ -95,7 +95,7 @@ class PolicyState:
 def make_black_boxes(
     config: Config, env: Environment, terms: Terms, components: Components = STANDARD
 ) -> PolicyBoxes:
-    """Builds black boxes for what they face; see `black_boxes.make_black_boxes`."""
+    """Builds black boxes for what they face; see `dqn.make_black_boxes`."""
     problem = Problem(config, env, terms.env_params, terms.hyper_params, components)
     rates = terms.hyper_params
     return PolicyBoxes(
@@ -129,21 +129,16 @@ def init(boxes: PolicyBoxes, key: jax.Array) -> PolicyState:
         actor=actor,
         learns=first_learners(problem, boxes.terms),
     )
-    step = jax.eval_shape(lambda: act(boxes, state, key_run, key_run, 0)[1])
-    period, count = config.target_interval, config.target_interval * config.num_envs
-    steps = jax.tree.map(lambda leaf: jnp.zeros((period, *leaf.shape), leaf.dtype), step)
-    # Nothing is learned in the first period: all weights are 0.
-    rollout = jax.tree.map(
-        lambda leaf: jnp.zeros((count, *leaf.shape[2:]), leaf.dtype),
-        Rollout(
-            steps.env_state,
-            steps.action,
-            steps.log_prob,
-            steps.reward,
-            steps.reward,
-            steps.weight,
-        ),
+    shapes = jax.eval_shape(lambda: act(boxes, state, key_run, key_run, 0)[1])
+    step = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    # Networks see these states, too, so they are states of the game. Nothing is learned in the
+    # first period: all weights are 0.
+    step = dataclasses.replace(step, env_state=actor.env_state, next_env_state=actor.env_state)
+    steps = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (config.target_interval, *leaf.shape)), step
     )
+    nothing = jnp.zeros_like(steps.reward)
+    rollout = weigh(steps, nothing, nothing, problem.gamma)
     return dataclasses.replace(state, steps=steps, rollout=rollout)
 
 
@@ -184,7 +179,9 @@ def known_in(boxes: PolicyBoxes, env_state: PyTree) -> Known:
 def log_policy(boxes: PolicyBoxes, params: PyTree, known: Known) -> jax.Array:
     """The logarithm of the agents' policies, `[..., N, A]`."""
     found = boxes.policy.apply(params["policy"], known.observation, known.bits)
-    logits = only_available(jnp.asarray(found), known.available, _NEVER)
+    logits = jnp.asarray(found)
+    if known.available is not None:
+        logits = jnp.where(known.available, logits, -_NEVER)
     return jax.nn.log_softmax(logits)
 
 
@@ -239,7 +236,8 @@ def act(
         env_state=transition.env_state,
         action=action,
         log_prob=of_action(policy, action),
-        reward=received(boxes, offers, transition, iteration),
+        reward=received(boxes, offers, transition)
+        + introduction(boxes, transition.follows, iteration),
         next_env_state=transition.next_env_state,
         continues=transition.continues,
         ends=actor.starts,
@@ -269,13 +267,15 @@ def learn(
 
     def loss(params: PyTree) -> tuple[jax.Array, None]:
         log_probs = log_policy(boxes, params, know)
-        ratio = jnp.exp(of_action(log_probs, batch.action) - batch.log_prob)
+        change = of_action(log_probs, batch.action) - batch.log_prob
+        # What does not count may be all but impossible by the policy, and its ratio infinite.
+        ratio = jnp.exp(jnp.where(batch.weight > 0, change, 0))
         clipped = jnp.clip(ratio, 1 - _CLIP, 1 + _CLIP)
         gain = jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)
         entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
-        error = optax.l2_loss(values(boxes, params, know), batch.value)
-        each = -gain + 2 * _VALUE * error - entropy_weight * entropy
-        return jnp.mean(batch.weight * each), None
+        error = jnp.square(values(boxes, params, know) - batch.value)
+        each = -gain + _VALUE * error - entropy_weight * entropy
+        return weighted_mean(each, batch.weight), None
 
     agent, value, _ = updates.gradient_step(
         updates.with_count(agent, iteration), boxes.optimizer, loss

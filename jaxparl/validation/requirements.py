@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation.checks import exact_side
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
 from jaxparl.exact import untraced
+from jaxparl.validation.schemes import MECHANISMS, scheme_names
 
 
 def check_can_validate(env: Environment) -> None:
@@ -32,6 +34,32 @@ def check_can_validate(env: Environment) -> None:
     complaint = _missing(env)
     if complaint:
         raise ValueError(f"validation of {env.name}: {complaint}")
+
+
+def check_schemes(env: Environment, chosen: Sequence[str], discounts: Iterable[float]) -> None:
+    """Checks that a game has the schemes that were chosen for it.
+
+    Args:
+      env: the game.
+      chosen: their names.
+      discounts: of all runs.
+
+    Raises:
+      ValueError: a scheme is unknown, or not of this game; or its number is of play without an end,
+        and a run does not discount that.
+
+    Examples:
+      >>> from jaxparl.envs import make
+      >>> check_schemes(make("matrix_game")[0], ["fine"], [1.0])
+      Traceback (most recent call last):
+      ValueError: the scheme fine needs a discount below 1, as its number is of play without an end
+    """
+    needing = [name for name in scheme_names(env, chosen) if name in MECHANISMS]
+    if needing and max(discounts) >= 1:
+        raise ValueError(
+            f"the scheme {needing[0]} needs a discount below 1, as its number is of play without "
+            "an end"
+        )
 
 
 @functools.cache

@@ -34,7 +34,8 @@ class Scheme:
         contract, in units of reward. There is none where actions are hidden.
       introduction: what an agent gets for following in the first iteration, in addition to that. It
         falls linearly to 0 until half of the iterations are over.
-      own_share: the share of its own rewards that each agent keeps.
+      own_share: the share of its own rewards that each agent keeps. Utilities in metrics are of
+        rewards and payments as they are, so this is for schemes without a principal.
       others_follow: 1 where one agent at a time learns, and the others follow: it learns a best
         response to followers. None, where no scheme of a program has that, is 0.
       conditional: 1 where an agent is paid less if all others do as asked, as then less is needed.
@@ -55,7 +56,7 @@ class Scheme:
 
 #: Schemes that make cooperation an equilibrium without a trained principal, by exact numbers of
 #: `equilibrium.mechanisms`. Agents exchange a share of their rewards; or they are asked to
-#: cooperate, and are fined, or paid, by what they do.
+#: cooperate, and are fined, or taxed, for what they do instead.
 MECHANISMS = ("exchange", "fine", "pigovian")
 
 
@@ -91,11 +92,11 @@ def scheme_names(env: Environment, chosen: Sequence[str] = ()) -> dict[str, tupl
     found: dict[str, tuple[str, bool]] = {}
     for name in names:
         found[name] = (name, False)
-        if name in ("principal", "constant") and env.num_agents > 1 and env.observed_actions:
+        if name in ("principal", "constant") and sees_others(env):
             found[f"{name} + nudge"] = (name, True)
     if not chosen:
         return found
-    if env.num_agents > 1 and env.observed_actions:
+    if sees_others(env):
         more = ["conditional", *(MECHANISMS if enumeration(env) is not None else ())]
         found |= {name: (name, False) for name in more}
     for name in chosen:
@@ -104,13 +105,18 @@ def scheme_names(env: Environment, chosen: Sequence[str] = ()) -> dict[str, tupl
     return {name: found[name] for name in chosen}
 
 
+def sees_others(env: Environment) -> bool:
+    """Whether there are others, and all see what they do: then following can be rewarded."""
+    return env.num_agents > 1 and env.observed_actions
+
+
 def mechanism(name: str, found: Cooperation, nudge: ArrayLike) -> Scheme:
     """One of `MECHANISMS`, with the number that it takes.
 
     Args:
       name: which.
       found: what cooperation brings, and what deviating from it does.
-      nudge: `[]`, what a fine is more than its least, so that cooperating is strictly better.
+      nudge: `[]`, by how much cooperating is to be better than deviating.
 
     Examples:
       >>> from jaxparl.envs import make
@@ -123,7 +129,7 @@ def mechanism(name: str, found: Cooperation, nudge: ArrayLike) -> Scheme:
     others = found.own.shape[1] - 1
     match name:
         case "exchange":
-            share = least_share(found)
+            share = least_share(found, nudge)
             return Scheme(own_share=1 - share, proportion=share / others)
         case "fine":
             return Scheme(contract_weight=1.0, fine=least_fine(found) + nudge)
