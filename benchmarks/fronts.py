@@ -1,46 +1,48 @@
 """What does a margin cost, and what does it buy? Payments and welfare, exact and learned.
 
-    python benchmarks/fronts.py [--parts nudge alpha] [--runs FOLDER] [--seeds 0:10]
+    python benchmarks/fronts.py [--parts nudge alpha] [--runs FOLDER] [--seeds 0:5]
                                 [--write docs/measured/fronts] [--figure PNG]
 
 On the Coin Game, 3x3. `nudge` trains principals with one nudge after the other, uniform or in
 proportion to what a deviation costs, and lets black boxes learn under them. `alpha` trains
 principals to which payments matter more or less, with every nudge, and does not validate. Each is
-one `jaxparl train` a line, resumed where it was stopped. Beside what was learned stands the exact
-equilibrium with the same nudge. Exits with 1 if a bar is missed.
+one `jaxparl train`, resumed where it was stopped. Beside what was learned stands the exact
+equilibrium with the same nudge. --seeds is for all chosen parts; without it each has its own.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from parts.markdown import by_seed
+from matplotlib.figure import Figure
+from parts.front_tables import Point, mean_of
+from parts.markdown import by_seed, interval, known, ratio, worst
+from parts.resuming import train
 from report_card import Row, announce, option_parser, report
 
 from jaxparl.envs import REGISTRY, make
 from jaxparl.equilibrium import solutions_of
 from jaxparl.experiment.figures import STYLE
 from jaxparl.experiment.line_styles import COLOURS
-from jaxparl.experiment.statistics import estimate
+from jaxparl.experiment.provenance import machine, versions
 
+GAME = ("coin_game", "--preset", "figure4_fast")
 PRESET = REGISTRY["coin_game"].presets["figure4_fast"]
 NUDGES = (0.01, 0.02, 0.03, 0.05, 0.08)
 ALPHAS = (0.01, 0.03, 0.1, 0.3, 1.0)
 #: What is guarded in full, in units of welfare; 0: everything.
 SCALES = (0.0, 0.2)
-#: Of the runs over alphas and nudges, which are many.
-FEW = ("--iterations", "8000", "--evaluation-interval", "8000")
+#: How long principals are trained, and black boxes.
+OF_NUDGES = ("--iterations", "20000", "--evaluation-interval", "4000")
+OF_ALPHAS = ("--iterations", "8000", "--evaluation-interval", "8000")
 ENOUGH = 0.98
-
-Point = dict[str, Any]
 
 
 def exact(nudge: float, scale: float, alpha: float) -> Point:
@@ -52,14 +54,17 @@ def exact(nudge: float, scale: float, alpha: float) -> Point:
         alpha,
         env_params.discount,
         nudge=nudge,
-        nudge_scale=scale or None,  # type: ignore[call-arg]
+        nudge_scale=scale,
     )
     best = solutions.optimal_welfare(env_params)
     return {"welfare": float(found.welfare / best), "paid": float(found.payment_share)}
 
 
 def learned(folder: Path, stage: str) -> list[Point]:
-    """What was learned with each setting, by seed: in `summary` all follow."""
+    """What was learned with each setting, by seed: in `summary` all follow.
+
+    A seed that diverged has None.
+    """
     groups = json.loads((folder / f"{stage}.json").read_text())["groups"]
     points = []
     for group in groups:
@@ -70,26 +75,18 @@ def learned(folder: Path, stage: str) -> list[Point]:
         points.append(
             {
                 "labels": {name: labels[name] for name in labels if name not in ("scheme", "game")},
-                "welfare": [one["welfare"] / one["optimal_welfare"] for one in seeds],
+                "welfare": [ratio(one["welfare"], one["optimal_welfare"]) for one in seeds],
                 "paid": [one["payment_share"] for one in seeds],
             }
         )
     return points
 
 
-def train(folder: Path, *options: str) -> Path:
-    """Trains a sweep, or goes on with it; returns its folder."""
-    command = ["train", "coin_game", "--preset", "figure4_fast", *options]
-    whole = [*command, "--resume", "auto", "--out", str(folder)]
-    subprocess.run([sys.executable, "-m", "jaxparl", *whole], check=True, stdout=sys.stderr)
-    return folder
-
-
 def nudges(runs: Path, seeds: str) -> dict[str, Any]:
     """Principals and black boxes with every nudge, uniform and in proportion."""
     sweep = f"nudge={','.join(map(str, NUDGES))}", f"nudge_scale={','.join(map(str, SCALES))}"
     options = ("--seeds", seeds, "--sweep", *sweep, "--schemes", "principal", "--validate")
-    folder = train(runs / "nudge", *options)
+    folder = train(runs / "nudge", *GAME, *options, *OF_NUDGES)
     alpha = PRESET.config.hyper_params.alpha
     return {
         "exact": {
@@ -104,7 +101,8 @@ def nudges(runs: Path, seeds: str) -> dict[str, Any]:
 def alphas(runs: Path, seeds: str) -> dict[str, Any]:
     """Principals with every alpha and every nudge."""
     sweep = f"alpha={','.join(map(str, ALPHAS))}", f"nudge={','.join(map(str, NUDGES))}"
-    folder = train(runs / "alpha", "--seeds", seeds, "--sweep", *sweep, "--no-validate", *FEW)
+    options = ("--seeds", seeds, "--sweep", *sweep, "--no-validate")
+    folder = train(runs / "alpha", *GAME, *options, *OF_ALPHAS)
     return {
         "exact": [
             {"alpha": alpha, "nudge": nudge, **exact(nudge, 0.0, alpha)}
@@ -114,7 +112,14 @@ def alphas(runs: Path, seeds: str) -> dict[str, Any]:
     }
 
 
-PARTS = {"nudge": nudges, "alpha": alphas}
+class Part(NamedTuple):
+    """What to find, from a folder for runs and seeds, and its seeds by default."""
+
+    find: Callable[[Path, str], dict[str, Any]]
+    seeds: str
+
+
+PARTS = {"nudge": Part(nudges, "0:5"), "alpha": Part(alphas, "0:10")}
 
 
 def rows(name: str, found: Mapping[str, Any]) -> list[Row]:
@@ -123,10 +128,9 @@ def rows(name: str, found: Mapping[str, Any]) -> list[Row]:
     for kind in ("followed", "black boxes"):
         for point in found.get(kind, []):
             settings = " ".join(f"{key} {value:g}" for key, value in point["labels"].items())
-            welfare, paid = np.array(point["welfare"]), np.array(point["paid"])
             measured = (
-                f"welfare {welfare.mean():.1%} of the best, worst {welfare.min():.1%}; "
-                f"{paid.mean():.1%} paid"
+                f"welfare {mean_of(point['welfare'])} of the best, "
+                f"worst {worst(point['welfare']):.1%}; {mean_of(point['paid'])} paid"
             )
             result.append(Row(f"{name}, {kind}: {settings}", measured, "", None))
     if name == "alpha":
@@ -134,7 +138,7 @@ def rows(name: str, found: Mapping[str, Any]) -> list[Row]:
             {
                 point["labels"]["alpha"]
                 for point in found["followed"]
-                if np.mean(point["welfare"]) >= ENOUGH
+                if np.mean([welfare or 0.0 for welfare in point["welfare"]]) >= ENOUGH
             }
         )
         span = f"{enough[0]:g} to {enough[-1]:g}" if enough else "none"
@@ -145,7 +149,7 @@ def rows(name: str, found: Mapping[str, Any]) -> list[Row]:
 def draw(path: Path, found: Mapping[str, Any]) -> None:
     """Welfare against payments: exact curves, and what was learned with the same nudges."""
     with mpl.rc_context(STYLE):
-        figure = mpl.figure.Figure(figsize=(6.4, 3.8), layout="constrained")
+        figure = Figure(figsize=(6.4, 3.8), layout="constrained")
         axis = figure.subplots()
         names = {"0": "uniform", "0.2": "in proportion"}
         for colour, (scale, points) in zip(COLOURS, found["exact"].items(), strict=False):
@@ -157,12 +161,17 @@ def draw(path: Path, found: Mapping[str, Any]) -> None:
                 label=f"exact, {names[scale]}",
             )
             for kind, marker in (("followed", "^"), ("black boxes", "o")):
-                ours = [p for p in found[kind] if f"{p['labels']['nudge_scale']:g}" == scale]
-                welfare = [estimate(100 * np.array(p["welfare"])[:, None]) for p in ours]
-                centre = np.array([one.centre.item() for one in welfare])
-                ends = np.array([[one.low.item(), one.high.item()] for one in welfare]).T
+                ours = [
+                    (100 * known(point["welfare"]), 100 * known(point["paid"]))
+                    for point in found[kind]
+                    if f"{point['labels']['nudge_scale']:g}" == scale
+                ]
+                ours = [(welfare, paid) for welfare, paid in ours if len(welfare) and len(paid)]
+                if not ours:
+                    continue
+                centre, *ends = np.array([interval(welfare) for welfare, _ in ours]).T
                 axis.errorbar(
-                    [100 * np.mean(point["paid"]) for point in ours],
+                    [paid.mean() for _, paid in ours],
                     centre,
                     yerr=np.abs(ends - centre),
                     fmt=marker,
@@ -182,16 +191,22 @@ def main() -> int:
     """Runs the chosen parts."""
     parser = option_parser(__doc__, list(PARTS))
     parser.add_argument("--runs", type=Path, default=Path("runs/fronts"), help="where to train")
-    parser.add_argument("--seeds", default="0:10", help="of each setting")
+    parser.add_argument("--seeds", help="of each setting; by default those of the part")
     parser.add_argument("--write", type=Path, help="a folder for one JSON file per part")
     parser.add_argument("--figure", type=Path, help="also draw the part `nudge` in this file")
     options = parser.parse_args()
     lines: list[Row] = []
     for name in options.parts:
-        found = PARTS[name](options.runs, options.seeds)
+        seeds = options.seeds or PARTS[name].seeds
+        found = PARTS[name].find(options.runs, seeds)
         if options.write:
             options.write.mkdir(parents=True, exist_ok=True)
-            (options.write / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
+            kept = found | {
+                "command": f"python benchmarks/fronts.py --parts {name} --seeds {seeds}",
+                "machine": machine(),
+                "versions": versions(),
+            }
+            (options.write / f"{name}.json").write_text(json.dumps(kept, indent=2) + "\n")
         if options.figure and name == "nudge":
             draw(options.figure, found)
         lines += announce(rows(name, found))

@@ -7,18 +7,19 @@ Each part trains the principals of one game, and lets black boxes learn under th
 other mechanism, all seeds side by side: one `jaxparl train` that is resumed where it was stopped.
 Rewards are exchanged, and fines are set, by the exact least number at which cooperation is an
 equilibrium; the principal's contracts are learned. --write keeps what was found, one JSON file per
-part, of which tables.py makes the table in docs/mechanisms.md.
+part, of which tables.py makes the table in docs/mechanism_results.md.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from parts import mechanism_tables
+from parts.markdown import by_seed
+from parts.resuming import train
 from report_card import Row, announce, option_parser, report
 
 from jaxparl.envs import REGISTRY, make
@@ -56,7 +57,7 @@ def solve(part: Part) -> dict[str, float]:
     env, env_params = make(part.environment, **vars(preset.settings))
     exact, alpha = solutions_of(env), preset.config.hyper_params.alpha
     equilibrium, unique = (
-        exact.equilibrium(env_params, alpha, env_params.discount, unique=is_unique)  # type: ignore[call-arg]
+        exact.equilibrium(env_params, alpha, env_params.discount, unique=is_unique)
         for is_unique in (False, True)
     )
     found = cooperation(env, env_params)
@@ -71,17 +72,6 @@ def solve(part: Part) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-def train(name: str, part: Part, runs: Path, seeds: str) -> Path:
-    """Trains and validates a part, or goes on with it; returns its folder."""
-    folder = runs / name
-    command = [
-        *("train", part.environment, "--preset", part.preset, "--seeds", seeds),
-        *("--schemes", *SCHEMES, "--validate", "--resume", "auto", "--out", str(folder)),
-    ]
-    subprocess.run([sys.executable, "-m", "jaxparl", *command], check=True, stdout=sys.stderr)
-    return folder
-
-
 def collect(part: Part, folder: Path) -> dict[str, Any]:
     """What was found of a part, exact values included."""
     config = json.loads((folder / "config.json").read_text())
@@ -90,7 +80,7 @@ def collect(part: Part, folder: Path) -> dict[str, Any]:
         "game": part.environment,
         "preset": part.preset,
         "exact": solve(part),
-        "schemes": {group["labels"]["scheme"]: mechanism_tables.by_seed(group) for group in groups},
+        "schemes": {group["labels"]["scheme"]: by_seed(group) for group in groups},
         "machine": config["machine"],
         "versions": config["versions"],
     }
@@ -106,7 +96,12 @@ def main() -> int:
     rows: list[Row] = []
     for name in options.parts:
         part = PARTS[name]
-        found = collect(part, train(name, part, options.runs, options.seeds))
+        folder = train(
+            options.runs / name,
+            *(part.environment, "--preset", part.preset, "--seeds", options.seeds),
+            *("--schemes", *SCHEMES, "--validate"),
+        )
+        found = collect(part, folder)
         if options.write:
             options.write.mkdir(parents=True, exist_ok=True)
             (options.write / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")

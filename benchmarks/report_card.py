@@ -39,7 +39,7 @@ def compile_everything() -> None:
     compilation_cache.reset_cache()
 
 
-def option_parser(doc: str, parts: Sequence[str] = ()) -> argparse.ArgumentParser:
+def option_parser(doc: str | None, parts: Sequence[str] = ()) -> argparse.ArgumentParser:
     """A parser of --out and, where a benchmark has parts, of --parts: all of them by default."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -50,7 +50,7 @@ def option_parser(doc: str, parts: Sequence[str] = ()) -> argparse.ArgumentParse
     return parser
 
 
-def parse_options(doc: str, parts: Sequence[str] = ()) -> argparse.Namespace:
+def parse_options(doc: str | None, parts: Sequence[str] = ()) -> argparse.Namespace:
     """Reads the options that every benchmark has."""
     return option_parser(doc, parts).parse_args()
 

@@ -3,9 +3,10 @@
     python benchmarks/tables.py [--keep RUN_FOLDER ...] [--check]
 
 A table stands in a page between `<!-- table: KIND NAME ... -->` and `<!-- end -->`, and is made of
-the files called NAME in docs/measured/. games/ holds what benchmarks/games.py writes with --write,
-cards/ what any benchmark writes with --out, and runs/ what --keep copies of finished run folders,
-with their figures drawn again. --check changes nothing, and exits with 1 if a page would change.
+the files called NAME in docs/measured/. games/, mechanisms/ and fronts/ hold what the benchmarks of
+these names write with --write, cards/ what any benchmark writes with --out, and runs/ what --keep
+copies of finished run folders, with their figures drawn again. --check changes nothing, and exits
+with 1 if a page would change.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from parts import card_tables, game_tables, run_tables
+from parts import card_tables, front_tables, game_tables, mechanism_tables, run_tables
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -35,6 +36,16 @@ def game(name: str) -> dict[str, Any]:
 def card(name: str) -> dict[str, Any]:
     """What a benchmark has reported."""
     return json.loads((MEASURED / "cards" / f"{name}.json").read_text())
+
+
+def mechanism(name: str) -> dict[str, Any]:
+    """What was found of all mechanisms on a game."""
+    return json.loads((MEASURED / "mechanisms" / f"{name}.json").read_text())
+
+
+def front(name: str) -> dict[str, Any]:
+    """What a margin costs and brings."""
+    return json.loads((MEASURED / "fronts" / f"{name}.json").read_text())
 
 
 def run(name: str) -> Path:
@@ -55,6 +66,9 @@ KINDS: dict[str, Callable[..., list[str]]] = {
     "front": lambda *names: run_tables.front(*(run(name) for name in names)),
     "course": lambda name: run_tables.course(run(name)),
     "boards_overview": lambda *names: run_tables.boards_overview([run(name) for name in names]),
+    "mechanisms": lambda name: mechanism_tables.mechanisms(mechanism(name)),
+    "nudges": lambda name: front_tables.nudges(front(name)),
+    "alphas": lambda name: front_tables.alphas(front(name)),
     "card": lambda name: card_tables.rows(card(name)),
     "grid": lambda name: card_tables.grid(card(name)),
 }

@@ -115,12 +115,29 @@ class ExactSolutions(EnumeratedStates[TState], Generic[TState, TParams]):
 
     @abc.abstractmethod
     def equilibrium(
-        self, env_params: TParams, alpha: ArrayLike = 0.1, gamma: ArrayLike = 1.0
+        self,
+        env_params: TParams,
+        alpha: ArrayLike = 0.1,
+        gamma: ArrayLike = 1.0,
+        *,
+        nudge: ArrayLike = 0.0,
+        nudge_scale: ArrayLike = 0.0,
+        unique: bool = False,
     ) -> PlayValue:
         """What an episode brings in the subgame-perfect equilibrium of the paper's objective.
 
-        `alpha` `[]` is the principal's cost of a unit of payment, in units of welfare. All decide
-        by sums discounted by `gamma` `[]`.
+        Training and validation pass no keywords. Whoever passes one to solutions that lack it gets
+        a `TypeError` that names it.
+
+        Args:
+          env_params: of the game.
+          alpha: `[]`, the principal's cost of a unit of payment, in units of welfare.
+          gamma: `[]`, the discount of the sums by which all decide.
+          nudge: `[]`, by how much following is to be better than anything else.
+          nudge_scale: `[]`, what the principal has to lose by a deviation for the full nudge
+            against it; with 0 it is the nudge throughout.
+          unique: whether payments are to be enough that, with any more, nothing but following
+            survives iterated elimination in each state, given what follows.
         """
 
     @abc.abstractmethod
@@ -215,9 +232,10 @@ class Tabulation(EnumeratedStates[TState], Generic[TState, TParams]):
         found = self.env.transitions(env_state, action, outcome, env_params)
         index = jax.vmap(self.env.state_index)(found.state)  # over K
         probs = jnp.where(found.terminated, 0.0, found.probs)
-        is_lost = (index == NOWHERE) & (probs > 0)
-        probs = jnp.where(is_lost, jnp.nan, probs)
-        return jnp.sum(found.principal_reward), jnp.maximum(index, 0), probs
+        # Beyond the table JAX would read its last state.
+        is_listed = (index > NOWHERE) & (index < self.num_states)
+        probs = jnp.where(~is_listed & (probs > 0), jnp.nan, probs)
+        return jnp.sum(found.principal_reward), jnp.where(is_listed, index, 0), probs
 
     def _agent_reward(
         self,

@@ -32,13 +32,17 @@ def random_game(seed, num_agents, *, num_actions=2, num_outcomes=None, discount=
     )
 
 
-def least_payment(q, probs, action):
-    """The least expected payment for an action, by HiGHS; None where no contract implements it."""
+def least_payment(q, probs, action, margins=None):
+    """The least expected payment for an action, by HiGHS; None where no contract implements it.
+
+    It is to be better than every other one by its margin `[A]`.
+    """
     others = [other for other in range(len(q)) if other != action]
+    margins = np.zeros(len(q)) if margins is None else margins
     found = linprog(
         probs[action],
         A_ub=np.array([probs[other] - probs[action] for other in others]),
-        b_ub=np.array([q[action] - q[other] for other in others]),
+        b_ub=np.array([q[action] - q[other] - margins[other] for other in others]),
         bounds=(0, None),
     )
     return found.fun if found.status == 0 else None
@@ -47,8 +51,9 @@ def least_payment(q, probs, action):
 class Oracle:
     """Solves a game by one of the rules `welfare`, `selfish`, `equilibrium`, `given`, `respond`."""
 
-    def __init__(self, game, horizon, gamma=None, alpha=0.1):
+    def __init__(self, game, horizon, gamma=None, alpha=0.1, *, nudge=0.0, scale=0.0):
         self.game, self.horizon, self.alpha = game, horizon, alpha
+        self.nudge, self.scale = nudge, scale
         self.size, _, self.num_agents = game.agent_reward.shape
         self.actions = [tuple(row) for row in np.asarray(game.action[0])]
         self.num_actions = 1 + max(map(max, self.actions))
@@ -111,15 +116,26 @@ class Oracle:
             for number, outcome in enumerate(self.game.outcome)
         ]
 
-    def _deviations(self, follows, joint, agent):
-        """Utilities `[A]` of an agent's actions while the others do their part of a joint one."""
+    def _by_deviation(self, follows, joint, agent):
+        """What follows each action of an agent while the others do their part of a joint one."""
         found = []
         for own in range(self.num_actions):
             action = list(self.actions[joint])
             action[agent] = own
-            reward, payment, _ = follows[self.actions.index(tuple(action))]
-            found.append(reward[agent] + payment[agent])
-        return np.array(found)
+            found.append(follows[self.actions.index(tuple(action))])
+        return found
+
+    def _deviations(self, follows, joint, agent):
+        """Utilities `[A]` of an agent's actions while the others do their part of a joint one."""
+        found = self._by_deviation(follows, joint, agent)
+        return np.array([reward[agent] + payment[agent] for reward, payment, _ in found])
+
+    def _margins(self, follows, joint, agent):
+        """`[A]`, by how much an agent's part is to be better than each of its actions."""
+        found = self._by_deviation(follows, joint, agent)
+        worth = np.array([gets - self.alpha * payment.sum() for _, payment, gets in found])
+        loss = np.maximum(worth[self.actions[joint][agent]] - worth, 0)
+        return self.nudge * (np.minimum(loss / self.scale, 1) if self.scale else 1 + 0 * loss)
 
     def _welfare(self, state, follows):
         joint = int(np.argmax([reward.sum() for reward, _, _ in follows]))
@@ -138,11 +154,13 @@ class Oracle:
             prices = []
             for agent in range(self.num_agents):
                 q = self._deviations(follows, joint, agent)
+                margins = self._margins(follows, joint, agent)
                 if self.game.outcome is None:
-                    prices.append(q.max() - q[action[agent]])
+                    lead = np.delete(q + margins, action[agent]).max() - q[action[agent]]
+                    prices.append(max(lead, 0.0))
                 else:
                     probs = self.game.outcome_probs[state, agent]
-                    prices.append(least_payment(q, probs, action[agent]))
+                    prices.append(least_payment(q, probs, action[agent], margins))
             if None in prices:
                 continue
             _, payment, principal = follows[joint]

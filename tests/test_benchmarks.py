@@ -180,3 +180,47 @@ def test_a_bar_is_reached_once_or_for_good(benchmark):
         ([0, 1, 1, 0], "20 s, but not at the end"),
     ):
         assert training.until(history, np.array(reached, bool)) == shown
+
+
+def front_of(welfare, paid):
+    """What the benchmark of fronts keeps, of one nudge."""
+    labels = {"nudge": 0.05, "nudge_scale": 0.0, "alpha": 0.1}
+    point = {"labels": labels, "welfare": welfare, "paid": paid}
+    exact = {"nudge": 0.05, "alpha": 0.1, "welfare": 1.0, "paid": 0.04}
+    machine = {"processor": "a", "cores": 1, "devices": ["cpu:0"]}
+    about = {"command": "", "machine": machine, "versions": {"jax": "1"}}
+    return {"followed": [point], "black boxes": [point], "exact": [exact], **about}
+
+
+def test_a_seed_that_diverged_is_the_worst_and_is_left_out_of_what_is_paid(benchmark):
+    fronts, tables = benchmark("fronts"), benchmark("parts.front_tables")
+    found = front_of([0.5, None, 0.7], [0.25, None, 0.35])
+    assert fronts.rows("alpha", found)[-1].measured == "none"  # holds 98% of the best
+    measured = fronts.rows("nudge", found)[0].measured
+    assert measured == "welfare 60.0% of the best, worst 0.0%; 30.0% paid"
+    by_scale = found | {"exact": {"0": found["exact"]}}
+    assert "60.0% (50.0% to 70.0%); worst 0.0% | 30.0% (25.0% to 35.0%)" in "".join(
+        tables.nudges(by_scale)
+    )
+    assert "60.0% (100.0%), 30.0% (4.0%)" in "".join(tables.alphas(found))
+
+
+def test_all_seeds_may_have_diverged(benchmark, tmp_path):
+    fronts, tables = benchmark("fronts"), benchmark("parts.front_tables")
+    found = front_of([None, None], [None, None])
+    assert fronts.rows("nudge", found)[0].measured == "welfare - of the best, worst 0.0%; - paid"
+    by_scale = found | {"exact": {"0": found["exact"]}}
+    assert tables.nudges(by_scale) and tables.alphas(found)
+    fronts.draw(tmp_path / "front.png", by_scale)
+    assert (tmp_path / "front.png").exists()
+
+
+def test_where_no_principal_pays_nothing_is_shown_as_paid(benchmark):
+    tables = benchmark("parts.mechanism_tables")
+    seed = {"welfare": 6.0, "optimal_welfare": 8.0, "payment_share": 0.5, "followed_share": 1.0}
+    seeds = {"0": seed | {"best_response_over_following": 1.0}, "1": dict.fromkeys(seed)}
+    exact = {"equilibrium_payment_share": 0.25}
+    schemes = dict.fromkeys(["principal", "exchange", "fine", "pigovian", "selfish"], seeds)
+    found = tables.cells({"exact": exact, "schemes": schemes})
+    assert found.pop("principal") == ["75.0%", "0.0%", "50.0%", "2.00", "100.0%", "0.00%"]
+    assert set(map(tuple, found.values())) == {("75.0%", "0.0%", "", "", "100.0%", "0.00%")}

@@ -120,7 +120,14 @@ def boards(tmp_path_factory):
     return run_job(board_job(tmp_path_factory.mktemp("boards") / "run"), BOARD_ENV)
 
 
-@pytest.mark.parametrize("name", GIVEN)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Other optimisers take the same way as the first.
+        pytest.param(name, marks=pytest.mark.slow) if name in ("rmsprop", "chain") else name
+        for name in GIVEN
+    ],
+)
 def test_what_is_handed_in_learns_and_is_resumed_to_the_bit(name, tmp_path, monkeypatch):
     whole = run_job(job(tmp_path / "whole", name), TREE_ENV)
     with monkeypatch.context() as patch:

@@ -65,6 +65,7 @@ def test_the_game_is_found_to_be_right_and_its_params_are_options(folder):
     assert "--jam" in follow(folder, HELP)
 
 
+@pytest.mark.slow
 def test_the_sweep_is_planned_and_goes_on_for_more_iterations(folder):
     follow(folder, SWEEP)
     assert "runs that fit" in follow(folder, PLAN)

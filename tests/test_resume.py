@@ -36,7 +36,6 @@ from jaxparl.experiment.run_folder import RunFolder
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 TREE = (*SMALL_TREE, *RESUMED)
-COINS = (*SMALL_COIN_GAME, *RESUMED, "--validate")
 
 
 def folders_in(path: Path) -> list[str]:
@@ -59,18 +58,21 @@ def test_stopped_training_is_resumed_to_the_bit(evaluations, tmp_path, capsys, m
     assert folders_in(folder / "checkpoints") == ["final", "training"]
 
 
-def test_stopped_validation_is_resumed_to_the_bit(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("learn_by", ["dqn", "ppo"])
+def test_stopped_validation_is_resumed_to_the_bit(learn_by, tmp_path, capsys, monkeypatch):
+    boxes = ("--black-boxes", learn_by, "--schemes", "principal", "selfish", "--validate")
+    whole = (*SMALL_COIN_GAME, *boxes)
     folder = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         stop_after(patch, 4 + 2, signal.SIGINT)
-        assert train(folder, *COINS) == 128 + signal.SIGINT
+        assert train(folder, *whole, *RESUMED) == 128 + signal.SIGINT
     assert "stopped at iteration 200" in capsys.readouterr().out
     # Training is finished, and its checkpoints are gone; of validation there are only those.
     assert (folder / "summary.json").exists()
     assert not (folder / "validation.json").exists()
     assert folders_in(folder / "checkpoints") == ["final", "training", "validating"]
-    assert train(folder, *COINS) == 0
-    assert_same_results(folder, finished(*SMALL_COIN_GAME, "--validate"))
+    assert train(folder, *whole, *RESUMED) == 0
+    assert_same_results(folder, finished(*whole))
     assert folders_in(folder / "checkpoints") == ["final", "training"]
 
 

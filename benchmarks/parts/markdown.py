@@ -69,18 +69,27 @@ def interval(values: np.ndarray) -> tuple[float, float, float]:
 
 def values_of(seeds: BySeed, metric: str) -> np.ndarray:
     """A metric of all seeds that have it."""
-    values = [values.get(metric) for values in seeds.values()]
+    return known(values.get(metric) for values in seeds.values())
+
+
+def known(values: Iterable[float | None]) -> np.ndarray:
+    """Those that are defined."""
     return np.array([value for value in values if value is not None], float)
 
 
 def least(seeds: BySeed, metric: str) -> float:
-    """A metric of the worst seed; a seed that has none, as one that diverged, counts as 0.
+    """A metric of the worst seed, see `worst`.
 
     Examples:
       >>> least({"0": {"share": 0.9}, "1": {"share": None}}, "share")
       0.0
     """
-    return min(values.get(metric) or 0.0 for values in seeds.values())
+    return worst(values.get(metric) for values in seeds.values())
+
+
+def worst(values: Iterable[float | None]) -> float:
+    """The least; of a seed that has none, as one that diverged, it counts as 0."""
+    return min(value or 0.0 for value in values)
 
 
 def ratio(value: float | None, whole: float | None) -> float | None:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from parts.markdown import (
+    BySeed,
+    estimate_of,
+    known,
+    measured_on,
+    ratio,
+    table,
+    values_of,
+    what_a_cell_says,
+    worst,
+)
 
-from parts.markdown import BySeed, by_seed, estimate_of, measured_on, table, what_a_cell_says
-
-__all__ = ["by_seed", "cells", "mechanisms"]
+#: Where no principal pays anything: agents do, or, where all cooperate, nobody.
+UNPAID = ("pigovian", "fine", "exchange", "selfish")
+# With less in the equilibrium, ratios to it say nothing.
+LEAST_PAID = 1e-3
 
 HEAD = (
     *("", "welfare, of the best", "worst seed", "paid, of the welfare", "over the equilibrium's"),
@@ -19,30 +30,22 @@ HEAD = (
 def cells(found: dict[str, Any]) -> dict[str, list[str]]:
     """Of each scheme what its line says, by name."""
     least = found["exact"]["equilibrium_payment_share"]
-    return {name: _line(seeds, least) for name, seeds in found["schemes"].items()}
+    return {name: _line(name, seeds, least) for name, seeds in found["schemes"].items()}
 
 
-def _line(seeds: BySeed, least: float) -> list[str]:
-    def of(metric: str) -> np.ndarray:
-        values = [values.get(metric) for values in seeds.values()]
-        return np.array([np.nan if value is None else value for value in values], float)
-
-    welfare, paid = of("welfare") / of("optimal_welfare"), of("payment_share")
-    gain = of("best_response_over_following") - 1
-    over = paid / least if least > 1e-3 else np.full_like(paid, np.nan)
-    return [
-        estimate_of(welfare, ".1%"),
-        f"{np.nan_to_num(welfare).min():.1%}",
-        estimate_of(known(paid), ".1%"),
-        estimate_of(known(over), ".2f"),
-        estimate_of(known(of("followed_share")), ".1%"),
-        estimate_of(known(gain), ".2%"),
+def _line(name: str, seeds: BySeed, least: float) -> list[str]:
+    welfare = [
+        ratio(values.get("welfare"), values.get("optimal_welfare")) for values in seeds.values()
     ]
-
-
-def known(values: np.ndarray) -> np.ndarray:
-    """Those that are defined."""
-    return values[np.isfinite(values)]
+    paid = values_of(seeds if name not in UNPAID else {}, "payment_share")
+    return [
+        estimate_of(known(welfare), ".1%"),
+        f"{worst(welfare):.1%}",
+        estimate_of(paid, ".1%"),
+        estimate_of(paid / least, ".2f") if least > LEAST_PAID else "",
+        estimate_of(values_of(seeds, "followed_share"), ".1%"),
+        estimate_of(values_of(seeds, "best_response_over_following") - 1, ".2%"),
+    ]
 
 
 def mechanisms(found: dict[str, Any]) -> list[str]:
@@ -56,7 +59,8 @@ def mechanisms(found: dict[str, Any]) -> list[str]:
         "",
         f"*Exact: best welfare {exact['optimal_welfare']:.3f}, selfish "
         f"{exact['selfish_welfare']:.3f}; the equilibrium pays "
-        f"{exact['equilibrium_payment_share']:.1%}, and {exact['unique_payment_share']:.1%} where "
-        f"nothing else is one; cooperation takes a share of {exact['least_share']:.3f}, or a fine "
-        f"of {exact['least_fine']:.3f}. {says[0].upper()}{says[1:]}; {measured_on(found)}.*",
+        f"{exact['equilibrium_payment_share']:.1%}, and {exact['unique_payment_share']:.1%} is "
+        f"enough to be sure; cooperation takes a share of {exact['least_share']:.3f}, or a fine of "
+        f"{exact['least_fine']:.3f}. Payments are a principal's: there are none where cells are "
+        f"empty. {says[0].upper()}{says[1:]}; {measured_on(found)}.*",
     ]

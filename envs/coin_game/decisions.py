@@ -72,13 +72,13 @@ def deviation_gains(
     nudge: ArrayLike = 0.0,
     *,
     worth: jax.Array | None = None,
-    scale: ArrayLike = 1.0,
+    scale: ArrayLike = 0.0,
 ) -> jax.Array:
     """`[N, A, A]`: what each must be paid for its part of each joint action to be best for it.
 
     That is what it would gain by its best deviation, alone, and the nudge; but never less than 0.
-    Where it is known what joint actions are worth to the principal, `[A, A]`, the nudge against a
-    deviation is in proportion to what that loses, up to `scale` `[]`.
+    With a `scale` `[]` the nudge against a deviation is in proportion to what the principal loses
+    by it, up to that; `worth` `[A, A]` is what joint actions are worth to it.
 
     Examples:
       A prisoner's dilemma: whoever cooperates (0) would gain 1 by defecting (1).
@@ -87,25 +87,28 @@ def deviation_gains(
       >>> deviation_gains(jnp.stack([first, first.T])).tolist()
       [[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]
     """
+    scale = jnp.asarray(scale)
 
-    def gains(own: jax.Array, worth: jax.Array | None) -> jax.Array:
+    def gains(own: jax.Array, worth: jax.Array) -> jax.Array:
         """Of the first axis's agent."""
-        lead, margin = own[:, None] - own[None], nudge  # of an action over its part
-        if worth is not None:
-            loss = jnp.maximum(worth[None] - worth[:, None], 0)
-            margin = nudge * jnp.minimum(loss / scale, 1)
+        lead = own[:, None] - own[None]  # of an action over its part
+        loss = jnp.maximum(worth[None] - worth[:, None], 0)
+        share = jnp.minimum(loss / jnp.where(scale > 0, scale, 1), 1)
+        margin = nudge * jnp.where(scale > 0, share, 1)
         is_same = jnp.eye(len(own), dtype=bool)[..., None]
-        return jnp.maximum(jnp.max(jnp.where(is_same, -jnp.inf, lead + margin), axis=0), 0)
+        return jnp.max(jnp.where(is_same, 0, lead + margin), axis=0)
 
-    turned = None if worth is None else worth.T
-    return jnp.stack([gains(utility[0], worth), gains(utility[1].T, turned).T])
+    worth = jnp.zeros_like(utility[0]) if worth is None else worth
+    return jnp.stack([gains(utility[0], worth), gains(utility[1].T, worth.T).T])
 
 
 def unique_payments(gains: jax.Array) -> jax.Array:
-    """`[N, A, A]`: what it costs that nothing but a joint action survives iterated elimination.
+    """`[N, A, A]`: what is enough to have each joint action taken for sure.
 
     One agent is paid what makes its part best whatever the other does, and the other what makes it
-    best if the first one does its part: whichever way round costs less.
+    best if the first one does its part: whichever way round costs less. With any more than that,
+    nothing else survives iterated elimination. It is an upper bound: it may cost less to rule out
+    some actions of one agent, then some of the other's, and only then the rest.
 
     Args:
       gains: `[N, A, A]`, see `deviation_gains`.
@@ -137,23 +140,19 @@ def least_payment(
     follows: Sums,
     alpha: ArrayLike,
     nudge: ArrayLike = 0.0,
-    nudge_scale: ArrayLike | None = None,
+    nudge_scale: ArrayLike = 0.0,
     *,
     unique: bool = False,
 ) -> Choice:
     """The principal's best joint action, at the least payments that make both follow.
 
     The payment for an action is what the agent would gain by its best deviation. It leaves the
-    agent as well off as that deviation, and costs the principal `alpha` `[]` a unit. With `unique`,
-    at the payments of `unique_payments`, following is the only equilibrium.
+    agent as well off as that deviation, and costs the principal `alpha` `[]` a unit. With `unique`
+    payments are those of `unique_payments`: with any more, following is the only equilibrium of
+    this state, given what follows.
     """
     worth = jnp.sum(follows.reward - alpha * follows.payment, axis=0)
-    price = deviation_gains(
-        follows.utility,
-        nudge,
-        worth=None if nudge_scale is None else worth,
-        scale=1.0 if nudge_scale is None else nudge_scale,
-    )
+    price = deviation_gains(follows.utility, nudge, worth=worth, scale=nudge_scale)
     if unique:
         price = unique_payments(price)
     objective = follows.reward - alpha * (follows.payment + price)

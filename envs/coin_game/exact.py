@@ -115,7 +115,7 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
         gamma: ArrayLike = 1.0,
         *,
         nudge: ArrayLike = 0.0,
-        nudge_scale: ArrayLike | None = None,
+        nudge_scale: ArrayLike = 0.0,
         unique: bool = False,
     ) -> PlayValue:
         """What an episode brings in the subgame-perfect equilibrium of the paper's objective.
@@ -131,9 +131,10 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
           gamma: `[]`, the discount by which principal and agents decide. What is returned is
             undiscounted.
           nudge: `[]`, by how much following is to be better than anything else.
-          nudge_scale: `[]`, what has to be lost by that for the full nudge, see `HyperParams`.
-          unique: whether following is to be the only equilibrium, see
-            `decisions.unique_payments`.
+          nudge_scale: `[]`, what the principal has to lose by a deviation for the full nudge
+            against it; with 0 it is the nudge throughout.
+          unique: whether payments are to be enough that, with any more, following is the only
+            equilibrium in each state, given what follows; see `decisions.unique_payments`.
         """
         # With the defaults as arguments: one program for all alpha, gamma and nudges.
         return self._equilibrium(unique, env_params, alpha, gamma, (nudge, nudge_scale))
@@ -145,7 +146,7 @@ class CoinSolutions(ExactSolutions[CoinState, CoinParams]):
         env_params: CoinParams,
         alpha: ArrayLike,
         gamma: ArrayLike,
-        nudge: tuple[ArrayLike, ArrayLike | None],
+        nudge: tuple[ArrayLike, ArrayLike],
     ) -> PlayValue:
         size, scale = nudge
         rule = functools.partial(

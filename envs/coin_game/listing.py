@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxparl.environment import Transitions
+from jaxparl.envs.coin_game.decisions import NUM_AGENTS
 from jaxparl.envs.coin_game.settings import Settings
 from jaxparl.envs.coin_game.state import CoinParams, CoinState
 from jaxparl.envs.coin_game.torus import Torus
@@ -22,7 +23,8 @@ _MOST_ENTRIES = 2**27
 def list_states(settings: Settings) -> CoinState | None:
     """All states at time 0, with a leading axis `S`; None if there are too many to be solved.
 
-    In a centred view all positions of the first agent look the same, and it is on cell 0.
+    In a centred view of more than two agents all positions of the first one look the same, and it
+    is on cell 0.
     """
     axes = _axes(settings)
     size = math.prod(axes)
@@ -40,7 +42,7 @@ def list_states(settings: Settings) -> CoinState | None:
 def state_index(settings: Settings, state: CoinState) -> jax.Array:
     """`[]` int32, the position of a state in the list; its time does not matter."""
     agents, coin = state.agents, state.coin
-    if settings.view == "centred":
+    if _is_folded(settings):
         torus = Torus(settings.grid_size)
         agents, coin = (torus.relative_to(cell, state.agents[0]) for cell in (agents, coin))
     digits = (*agents, coin, state.colour)
@@ -99,9 +101,18 @@ def transitions(
     )
 
 
+def _is_folded(settings: Settings) -> bool:
+    """Whether states that differ by a shift of the board are one.
+
+    Those of two agents are never: they are in the order of `CoinSolutions.states`, and offers that
+    are looked up by a state's position serve both solutions.
+    """
+    return settings.view == "centred" and settings.num_agents > NUM_AGENTS
+
+
 def _axes(settings: Settings) -> tuple[int, ...]:
     cells = Torus(settings.grid_size).num_cells
-    first = 1 if settings.view == "centred" else cells
+    first = 1 if _is_folded(settings) else cells
     return (first, *(cells for _ in range(settings.num_agents)), settings.num_agents)
 
 

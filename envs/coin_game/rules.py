@@ -96,8 +96,6 @@ class CoinGame(PrincipalAgentEnvironment[CoinState, CoinParams]):
 
     def state_index(self, state: CoinState) -> jax.Array:
         """`[]` int32, where a state is in the table."""
-        if self.num_agents == NUM_AGENTS:
-            return CoinSolutions(self.settings).state_index(state)
         return listing.state_index(self.settings, state)
 
     def start_probs(self, params: CoinParams) -> jax.Array:

@@ -34,23 +34,27 @@ class Nudge(NamedTuple):
     Attributes:
       size: `[]`, in units of reward.
       scale: `[]`, what the principal has to lose by a deviation for the full nudge against it; if
-        it would lose less, the margin is in proportion. None: it is the nudge throughout.
-      worth: `[A, ..., A]`, what joint actions are worth to the principal; None without a scale.
+        it would lose less, the margin is in proportion. With 0 it is the nudge throughout.
+      worth: `[A, ..., A]`, what joint actions are worth to the principal; None where nobody says,
+        and then it is the nudge throughout.
     """
 
     size: ArrayLike = 0.0
-    scale: ArrayLike | None = None
+    scale: ArrayLike = 0.0
     worth: jax.Array | None = None
 
     def against(self, agent: int) -> jax.Array:
-        """`[A, A, ...]`, the margins against each action of an agent, by its part, and by others.
+        """`[A, A, ...]` or `[]`, the margins: by what an agent does, its part, and what others do.
 
-        The first two axes are what it does and what its part is; then come the other agents'.
+        Those against its part itself mean nothing.
         """
-        assert self.worth is not None and self.scale is not None
+        size, scale = jnp.asarray(self.size), jnp.asarray(self.scale)
+        if self.worth is None:
+            return size
         worth = jnp.moveaxis(self.worth, agent, 0)
         loss = jnp.maximum(worth[None] - worth[:, None], 0)
-        return jnp.asarray(self.size) * jnp.minimum(loss / self.scale, 1)
+        share = jnp.minimum(loss / jnp.where(scale > 0, scale, 1), 1)
+        return size * jnp.where(scale > 0, share, 1)
 
 
 _NO_NUDGE = Nudge()
@@ -75,33 +79,28 @@ def deviation_gains(utility: jax.Array, nudge: Nudge = _NO_NUDGE) -> jax.Array:
       >>> deviation_gains(utility, Nudge(0.5))[0].tolist()
       [[1.5, 1.5], [0.0, 0.0]]
     """
-    gains = []
-    for i, own in enumerate(utility):
-        first = jnp.moveaxis(own, i, 0)
-        margins = None if nudge.scale is None else nudge.against(i)
-        lead = best_lead(first) + nudge.size if margins is None else best_lead(first, margins)
-        gains.append(jnp.moveaxis(jnp.maximum(lead, 0), 0, i))
-    return jnp.stack(gains)
+    return jnp.stack([_gain(own, agent, nudge) for agent, own in enumerate(utility)])
 
 
-def best_lead(value: jax.Array, margins: jax.Array | None = None) -> jax.Array:
-    """`[A, ...]`, how much more the best other one of A values `[A, ...]` is than each.
+def _gain(own: jax.Array, agent: int, nudge: Nudge) -> jax.Array:
+    """`[A, ..., A]`, the same of one agent, by its utilities."""
+    return jnp.moveaxis(jnp.max(_leads(own, agent, nudge), axis=0), 0, agent)
 
-    With `margins` `[A, A, ...]`, each other one counts for so much more.
 
-    Examples:
-      >>> best_lead(jnp.array([1.0, 4.0, 2.0])).tolist()
-      [3.0, -2.0, 2.0]
+def _leads(own: jax.Array, agent: int, nudge: Nudge) -> jax.Array:
+    """`[A, A, ...]`, how much better than its part everything is for an agent, and the margin.
+
+    The first two axes are what it does and what its part is, where both are the same it is 0; then
+    come the other agents.
+
+    Args:
+      own: `[A, ..., A]`, its utility.
+      agent: which.
+      nudge: by how much its part is to be better.
     """
-    number = jnp.arange(len(value)).reshape(-1, *(1,) * (value.ndim - 1))
-    if margins is not None:
-        is_same = number[:, None] == number[None]
-        lead = value[:, None] - value[None] + margins
-        return jnp.max(jnp.where(is_same, -jnp.inf, lead), axis=0)
-    # The best of all but one is the best or the second: no table of all pairs is needed.
-    is_best = number == jnp.argmax(value, axis=0)
-    second = jnp.max(jnp.where(is_best, -jnp.inf, value), axis=0)
-    return jnp.where(is_best, second, jnp.max(value, axis=0)) - value
+    first = jnp.moveaxis(own, agent, 0)
+    is_part = jnp.eye(len(first), dtype=bool).reshape(len(first), -1, *(1,) * (first.ndim - 1))
+    return jnp.where(is_part, 0, first[:, None] - first[None] + nudge.against(agent))
 
 
 def price(
@@ -127,27 +126,25 @@ def price(
     """
     axes, own = tuple(anything), utility[agent]
     if outcome_probs is None:
-        gain = deviation_gains(utility, nudge)[agent]
+        gain = _gain(own, agent, nudge)
         gain = jnp.broadcast_to(jnp.max(gain, axis=axes, keepdims=True), gain.shape)
         return Price(gain, jnp.ones_like(gain, bool))
     probs = outcome_probs[agent]
-    size = nudge.size if nudge.scale is None else 0.0
-    of_others = jax.vmap(minimal_contract, in_axes=(0, None, None, None))  # over what they do
+    of_others = jax.vmap(minimal_contract, in_axes=(0, None, None))  # over what they do
 
-    def of_action(action: jax.Array) -> Price:
+    def of_action(action: jax.Array, leads: jax.Array) -> Price:
         """Of one action: by what the others do, without the axis of this agent."""
-        gaps = own - jnp.take(own, action[None], axis=agent)
-        if nudge.scale is not None:
-            gaps = gaps + jnp.moveaxis(nudge.against(agent)[:, action], 0, agent)
-        gaps = jnp.moveaxis(jnp.max(gaps, axis=axes, keepdims=True), agent, -1)
-        contract = of_others(gaps.reshape(-1, len(probs)), probs, action, size)
+        gaps = jnp.max(jnp.moveaxis(leads, 0, agent), axis=axes, keepdims=True)
+        gaps = jnp.moveaxis(gaps, agent, -1)
+        contract = of_others(gaps.reshape(-1, len(probs)), probs, action)
         full = [size for axis, size in enumerate(own.shape) if axis != agent]
         found = Price(contract.expected_payment, contract.implementable)
         return jax.tree.map(
             lambda leaf: jnp.broadcast_to(leaf.reshape(gaps.shape[:-1]), full), found
         )
 
-    every: Price = jax.vmap(of_action, out_axes=agent)(jnp.arange(len(probs)))  # over A
+    by_part = jax.vmap(of_action, in_axes=(0, 1), out_axes=agent)
+    every: Price = by_part(jnp.arange(len(probs)), _leads(own, agent, nudge))
     return every
 
 
@@ -171,13 +168,17 @@ def least_payments(
 def unique_payments(
     utility: jax.Array, outcome_probs: jax.Array | None = None, nudge: Nudge = _NO_NUDGE
 ) -> Price:
-    """What it costs to have each joint action taken for sure, one agent after the other.
+    """What is enough to have each joint action taken for sure, one agent after the other.
 
     The agents are put in an order. The first is paid so that its part is best for it whatever the
-    others do; the next, whatever those after it do, as the first one does its part; and so on. So
-    nothing else survives iterated elimination, and no worse convention can hold: a unique
-    implementation (Segal 2003; Winter 2004). For each joint action it is the order that costs
-    least, on ties the one of their numbers, found over sets of agents, those that come first.
+    others do; the next, whatever those after it do, as the first one does its part; and so on. With
+    any more than that, nothing else survives iterated elimination, and no worse convention can hold
+    (Segal 2003; Winter 2004). For each joint action it is the order that costs least, on ties the
+    one of their numbers, found over sets of agents, those that come first.
+
+    It is the least over all orders in which agents are won over, one whole agent at a time. With
+    two actions each, nothing less is enough. With more it is an upper bound: it may cost less to
+    rule out some of an agent's actions, then some of another's, and only then the rest.
 
     Args:
       utility: as for `least_payments`.

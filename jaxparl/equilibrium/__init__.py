@@ -1,9 +1,11 @@
 """Exact solutions of a principal-agent game that is small enough to write down as a table.
 
-Everything here takes a `TabularGame`, `table`, whose players follow Ivanov et al. 2024
-(arXiv 2407.18074): with a horizon (`backward_induction`, `best_response`, `meta_algorithm`), where
-results have a leading `T`, or without one (`value_iteration`, `stationary_meta_algorithm`). All
-compute in float64 where a number of the table is float64, and in float32 otherwise.
+Players follow Ivanov et al. 2024 (arXiv 2407.18074). For one agent solvers take a `TabularGame`,
+`table`: with a horizon (`backward_induction`, `best_response`, `meta_algorithm`), where results
+have a leading `T`, or without one (`value_iteration`, `stationary_meta_algorithm`). They compute in
+float64 where a number of the table is float64, and in float32 otherwise. For any number of agents
+`solutions_of` takes an environment; so does `cooperation`, of which the numbers of other mechanisms
+are made (`least_share`, `least_fine`).
 """
 
 from jaxparl.equilibrium.finite_horizon import Equilibrium as Equilibrium
@@ -11,7 +13,6 @@ from jaxparl.equilibrium.finite_horizon import backward_induction as backward_in
 from jaxparl.equilibrium.finite_horizon import best_response as best_response
 from jaxparl.equilibrium.mechanisms import Cooperation as Cooperation
 from jaxparl.equilibrium.mechanisms import cooperation as cooperation
-from jaxparl.equilibrium.mechanisms import externality as externality
 from jaxparl.equilibrium.mechanisms import least_fine as least_fine
 from jaxparl.equilibrium.mechanisms import least_share as least_share
 from jaxparl.equilibrium.meta_algorithm import MetaResult as MetaResult
@@ -38,7 +39,6 @@ __all__ = [
     "best_response",
     "check_table",
     "cooperation",
-    "externality",
     "least_fine",
     "least_share",
     "meta_algorithm",

@@ -26,7 +26,8 @@ from jaxparl.equilibrium.value_iteration import discounted_fixed_point, fixed_po
 from jaxparl.exact import chances
 from jaxparl.types import JointGame, PlayValue
 
-# Beyond this, float32 does not tell the ends of an interval apart.
+# One more, and the largest weight would be 1 in float32, at which the price is infinite. So weights
+# are found to 2^-24, in float64 too.
 _HALVINGS = 24
 
 # Positions on the axis D, which has length 1 where both are the same.

@@ -22,9 +22,6 @@ from jaxparl.contracts.joint_payments import (
 )
 from jaxparl.numbers import ties
 
-# How far beliefs move at once, and how often, until they are those of an equilibrium.
-_STEP, _ROUNDS = 0.5, 60
-
 
 class JointState(NamedTuple):
     """One state, and what each still gets from it on, by joint action `[J]`, in expectation.
@@ -112,22 +109,22 @@ def least_payment(
     state: JointState,
     alpha: ArrayLike,
     nudge: ArrayLike = 0.0,
-    nudge_scale: ArrayLike | None = None,
+    nudge_scale: ArrayLike = 0.0,
     *,
     unique: bool = False,
 ) -> JointChoice:
     """The principal's best joint action, at the least payments that make all follow.
 
     It costs the principal `alpha` `[]` a unit. Following is an equilibrium at the payments of
-    `least_payments`; with `unique`, at those of `unique_payments`, it is the only one. They are NaN
-    where no joint action can be implemented.
+    `least_payments`, given what follows. With `unique` payments are those of `unique_payments`:
+    with any more than these it is the only equilibrium of this state, given what follows. They are
+    NaN where no joint action can be implemented.
     """
     find = unique_payments if unique else least_payments
-    utility, worth = state.utility_by_action, None
-    if nudge_scale is not None:
-        worth = state.principal_reward - alpha * state.payment.sum(axis=0)
-        worth = worth.reshape(utility.shape[1:])
-    price = find(utility, state.outcome_probs, Nudge(nudge, nudge_scale, worth))
+    utility = state.utility_by_action
+    worth = state.principal_reward - alpha * state.payment.sum(axis=0)
+    margins = Nudge(nudge, nudge_scale, worth.reshape(utility.shape[1:]))
+    price = find(utility, state.outcome_probs, margins)
     payment, implementable = (each.reshape(len(state.reward), -1) for each in price)
     objective = state.principal_reward - alpha * (state.payment + payment).sum(axis=0)
     can_be = implementable.all(axis=0)
@@ -156,43 +153,24 @@ def respond(agent: jax.Array, state: JointState, payments: jax.Array) -> JointCh
 def logit(
     state: JointState, action: jax.Array, payments: jax.Array, temperature: ArrayLike
 ) -> JointMix:
-    """Agents that err: the better an action is, the likelier it is, by a logistic law.
+    """Agents that err, and believe that the others do as asked.
 
-    An agent takes `a` with probability proportional to exp(q(a) / temperature), where q is in
-    expectation over what the others do, who err likewise (an agent quantal response equilibrium,
-    McKelvey and Palfrey 1998). Of several, it is the one that agents come to who at first believe
-    that the others do `action` `[N]`. At temperature 0 each takes its best action while the others
-    do that, and does as asked on ties.
+    An agent takes `a` with probability proportional to exp(q(a) / temperature), where q(a) is what
+    `a` brings it while the others do `action` `[N]`: the better an action is, the likelier it is.
+    Agents err independently. At temperature 0 each takes its best action, and does as asked on
+    ties; at any other all that ties is as likely.
+
+    It is one step of reasoning, and no equilibrium: nobody expects the others to err in this step.
+    So it is defined at every temperature. What follows is what it is, with the errors of all.
 
     They are paid `payments` `[N, A]`.
     """
-    utility = state.utility_by_action
-    num_agents = len(utility)
-    asked = jax.nn.one_hot(action, state.num_actions, dtype=utility.dtype)  # [N, A]
-
-    def value(probs: jax.Array) -> jax.Array:
-        """`[N, A]`, what each action is worth while the others act by `probs` `[N, A]`."""
-        found = []
-        for i, own in enumerate(utility):
-            # From the last axis on, so that the positions of those before stay.
-            for j in reversed(range(num_agents)):
-                if j != i:
-                    own = jnp.tensordot(own, probs[j], axes=(j, 0), precision="highest")
-            found.append(own)
-        return jnp.stack(found) + payments
-
-    def best(q: jax.Array) -> jax.Array:
-        is_tie = jax.vmap(lambda own, asked: ties(own[asked], jnp.max(own)))(q, action)
-        choice = jnp.where(is_tie, action, jnp.argmax(q, axis=-1))
-        return jax.nn.one_hot(choice, state.num_actions, dtype=q.dtype)
-
-    def respond(_: jax.Array, probs: jax.Array) -> jax.Array:
-        drawn = jax.nn.softmax(value(probs) / jnp.maximum(temperature, 1e-9), axis=-1)
-        return probs + _STEP * (drawn - probs) if num_agents > 1 else drawn
-
-    rounds = _ROUNDS if num_agents > 1 else 1
-    erring = jax.lax.fori_loop(0, rounds, respond, asked)
-    probs = jnp.where(jnp.asarray(temperature) > 0, erring, best(value(asked)))
+    q = _value_if_others_follow(state, action) + payments
+    is_hot = jnp.asarray(temperature) > 0
+    lead = q - jnp.max(q, axis=-1, keepdims=True)
+    erring = jax.nn.softmax(lead / jnp.where(is_hot, temperature, 1), axis=-1)
+    best = jax.nn.one_hot(_best_reply(q, action), state.num_actions, dtype=q.dtype)
+    probs = jnp.where(is_hot, erring, best)
     joint = functools.reduce(jnp.multiply.outer, list(probs)).ravel()
     return JointMix(joint, jnp.sum(probs * payments, axis=-1))
 
@@ -206,27 +184,48 @@ def worst(
 ) -> JointChoice:
     """What is worst for the principal, if each agent's action is within `slack` of its best one.
 
-    An agent's actions are compared while the others do `action` `[N]`. With a slack of 0 each takes
-    the best one, and does as asked on ties; with any other, ties break against the principal, whose
-    objective is its rewards less `alpha` times the payments, `payments` `[N, A]` in this step.
+    An agent's actions are compared while the others do `action` `[N]`, and by what follows them,
+    which is the worst again. With a slack of 0 each takes the best one, and does as asked on ties;
+    with any other, ties break against the principal, whose objective is its rewards less `alpha`
+    times the payments, `payments` `[N, A]` in this step.
     """
-    utility = state.utility_by_action
-    num_agents, actions = len(utility), jnp.arange(state.num_actions)
-    may, costs = [], []
-    for i, own in enumerate(utility):
-        for j in reversed(range(num_agents)):
-            if j != i:
-                own = jnp.take(own, action[j], axis=j)
-        q = own + payments[i]
-        asked = jnp.where(ties(q[action[i]], jnp.max(q)), action[i], jnp.argmax(q))
-        may.append(jnp.where(jnp.asarray(slack) > 0, q >= jnp.max(q) - slack, actions == asked))
-        costs.append(payments[i])
-    allowed = functools.reduce(jnp.logical_and.outer, may).ravel()
-    paid = functools.reduce(jnp.add.outer, costs).ravel()
+    q = _value_if_others_follow(state, action) + payments
+    reply, is_exact = _best_reply(q, action), jnp.asarray(slack) <= 0
+    is_reply = jnp.arange(state.num_actions) == reply[:, None]
+    may = jnp.where(is_exact, is_reply, q >= jnp.max(q, axis=-1, keepdims=True) - slack)
+    allowed = functools.reduce(jnp.logical_and.outer, list(may)).ravel()
+    paid = functools.reduce(jnp.add.outer, list(payments)).ravel()
     objective = state.principal_reward - alpha * (state.payment.sum(axis=0) + paid)
     joint = jnp.argmin(jnp.where(allowed, objective, jnp.inf))
-    each = jnp.unravel_index(joint, (state.num_actions,) * num_agents)
-    return JointChoice(joint, payments[jnp.arange(num_agents), jnp.stack(each)])
+    each = jnp.unravel_index(joint, (state.num_actions,) * len(q))
+    return JointChoice(joint, payments[jnp.arange(len(q)), jnp.stack(each)])
+
+
+def deviations(action: jax.Array, num_actions: int) -> jax.Array:
+    """`[N, A]`, what happens if one agent does anything, and the others do `action` `[N]`.
+
+    They are joint actions, by their places on the axis J.
+
+    Examples:
+      >>> deviations(jnp.array([1, 0]), num_actions=2).tolist()
+      [[0, 2], [2, 3]]
+    """
+    action = action.astype(jnp.int32)  # which may be stored as a small one
+    strides = num_actions ** jnp.arange(len(action))[::-1]
+    instead = jnp.arange(num_actions)[None] - action[:, None]
+    return jnp.sum(action * strides) + instead * strides[:, None]
+
+
+def _value_if_others_follow(state: JointState, action: jax.Array) -> jax.Array:
+    """`[N, A]`, what each action brings an agent while the others do `action` `[N]`."""
+    joint = deviations(action, state.num_actions)
+    return jnp.take_along_axis(state.utility, joint, axis=-1)
+
+
+def _best_reply(q: jax.Array, action: jax.Array) -> jax.Array:
+    """`[N]`, the best actions by their values `[N, A]`; on ties with `action` `[N]` that one."""
+    asked = jnp.take_along_axis(q, action.astype(jnp.int32)[:, None], axis=-1)[:, 0]
+    return jnp.where(ties(asked, jnp.max(q, axis=-1)), action, jnp.argmax(q, axis=-1))
 
 
 def against(

@@ -135,7 +135,7 @@ class JointSolutions(ExactSolutions[Any, Any]):
         gamma: ArrayLike = 1.0,
         *,
         nudge: ArrayLike = 0.0,
-        nudge_scale: ArrayLike | None = None,
+        nudge_scale: ArrayLike = 0.0,
         unique: bool = False,
     ) -> PlayValue:
         """What an episode brings in the equilibrium of the paper's objective.
@@ -146,8 +146,10 @@ class JointSolutions(ExactSolutions[Any, Any]):
         section 5.2), better than anything else by `nudge`; or in proportion, if the principal would
         lose less than `nudge_scale` by that. All decide by sums discounted by `gamma`.
 
-        With `unique` it is the only one: nothing but following survives iterated elimination, see
-        `contracts.joint_payments.unique_payments`. What that costs more is the price of being sure.
+        With `unique` payments are enough to be sure: with any more than these, in each state
+        nothing but following survives iterated elimination, given what follows. See
+        `contracts.joint_payments.unique_payments`, which is the least with two actions, and an
+        upper bound with more.
         """
         # With the defaults as arguments: one program for all alpha, gamma and nudges.
         return self._equilibrium(unique, env_params, alpha, gamma, (nudge, nudge_scale))
@@ -159,7 +161,7 @@ class JointSolutions(ExactSolutions[Any, Any]):
         env_params: Any,
         alpha: ArrayLike,
         gamma: ArrayLike,
-        nudge: tuple[ArrayLike, ArrayLike | None],
+        nudge: tuple[ArrayLike, ArrayLike],
     ) -> PlayValue:
         size, scale = nudge
         rule = functools.partial(
@@ -204,7 +206,7 @@ class JointSolutions(ExactSolutions[Any, Any]):
     def logit_play(
         self, env_params: Any, actions: jax.Array, payments: jax.Array, temperature: ArrayLike
     ) -> PlayValue:
-        """What an episode brings where agents err when they respond to offers.
+        """What an episode brings where agents err, and believe that the others do as asked.
 
         Asked for `actions` `[S, N]`, they are paid `payments` `[S, N, A]`, and err the more the
         higher the `temperature` `[]`, in units of reward; see `joint_rules.logit`.
@@ -221,9 +223,16 @@ class JointSolutions(ExactSolutions[Any, Any]):
         slack: ArrayLike,
         alpha: ArrayLike = 0.1,
     ) -> PlayValue:
-        """The least that offers may bring, if agents lose up to `slack` `[]` in every step.
+        """What an episode brings where agents err by up to `slack` `[]`, in the worst way.
 
-        See `joint_rules.worst`; the arguments are those of `logit_play`.
+        By backward induction: in each step each agent takes an action that is within `slack` of its
+        best one, while the others do as asked, knowing that all err in the worst way later. All of
+        these that is worst for the principal is done; see `joint_rules.worst`. The arguments are
+        those of `logit_play`.
+
+        It is not the least that any agents bring who lose that little, and a larger slack may bring
+        more: what goes wrong later is a loss for agents too, and may be a reason for them not to go
+        there. For the least of one agent, by its loss in a whole episode, see `robust_value`.
         """
         rule = functools.partial(joint_rules.worst, slack=slack, alpha=alpha)
         return self._play(env_params, rule, actions, jnp.asarray(payments, float))

@@ -55,6 +55,7 @@ class GiftingGame(PrincipalAgentEnvironment[Any, GameParams]):
         self.identifies_agents = game.identifies_agents
         self.has_horizon = game.has_horizon
         self.wraps_around = game.wraps_around
+        self.can_draw = game.can_draw
 
     @property
     def name(self) -> str:
@@ -123,6 +124,16 @@ class GiftingGame(PrincipalAgentEnvironment[Any, GameParams]):
     def make_network(self, hidden_sizes: tuple[int, ...], num_outputs: int) -> nn.Module | None:
         """As for the game."""
         return self.game.make_network(hidden_sizes, num_outputs)
+
+    @property
+    def action_labels(self) -> tuple[str, ...]:
+        """Those of the game, and the same with a gift."""
+        labels = self.game.action_labels
+        return (*labels, *(f"{label} + gift" for label in labels))
+
+    def draw(self, axes: Any, state: PyTree) -> None:
+        """As in the game."""
+        self.game.draw(axes, state)
 
     def _gifts(self, action: jax.Array) -> jax.Array:
         """`[N]`, what agents get less what they give."""
