@@ -60,9 +60,8 @@ class Principal(NamedTuple):
         `[N, A, O]`. Only what is `available`, `[N, A]`, is recommended.
         """
         outputs = jnp.asarray(self.network.apply(params, observation, self.problem.numbers()))
-        says = outputs, self._worth(params, observation, outcome_probs)
         return jax.vmap(self._offer_one)(  # over N
-            says, q_expected, q_truncated, outcome_probs, available
+            outputs, q_expected, q_truncated, outcome_probs, available
         )
 
     def standing_contracts(
@@ -78,13 +77,13 @@ class Principal(NamedTuple):
         Every Q-value `[M, N, A]` asks for the same lifts of the expected payment, by amounts of its
         own. So all programs together are one, which asks for the largest amounts.
         """
-        worth = self._worth(params, observation, outcome_probs)
+        outputs = jnp.asarray(self.network.apply(params, observation, self.problem.numbers()))
 
         def largest_gaps(q: jax.Array, action: jax.Array) -> jax.Array:
             return jnp.max(q - q[:, action, None], axis=0)
 
         gaps = jax.vmap(largest_gaps, in_axes=(1, 0))(q_truncated, action)  # over N
-        return jax.vmap(self._contract)(gaps, outcome_probs, worth, action)  # over N
+        return jax.vmap(self._contract)(gaps, outcome_probs, outputs, action)  # over N
 
     def update(
         self,
@@ -112,14 +111,15 @@ class Principal(NamedTuple):
         transition = batch.transition
         penalty = updates.LOSSES[self.problem.config.loss]
         price = jax.vmap(jax.vmap(self._contract))  # over N, then B
-        worth = self._worth(state.params, observation, outcome_probs)
-        offered = price(q_truncated, outcome_probs, worth, transition.action)
-        outcome = transition.outcome[..., None]
-        payment = jnp.take_along_axis(offered.payments, outcome, axis=-1)[..., 0]
-        numbers = self.problem.numbers(*payment.shape[:-1])
+        numbers = self.problem.numbers(*q_truncated.shape[:-2])
 
         def loss(params: PyTree) -> tuple[jax.Array, jax.Array]:
-            outputs = self.network.apply(params, observation, numbers)
+            outputs = jnp.asarray(self.network.apply(params, observation, numbers))
+            # What was done is paid for as the principal sees it now; that is no part of the loss.
+            seen = jax.lax.stop_gradient(outputs)
+            offered = price(q_truncated, outcome_probs, seen, transition.action)
+            outcome = transition.outcome[..., None]
+            payment = jnp.take_along_axis(offered.payments, outcome, axis=-1)[..., 0]
             error = jax.vmap(jax.vmap(self.critic.error))(  # over N, then B
                 outputs,
                 action=transition.action,
@@ -133,39 +133,32 @@ class Principal(NamedTuple):
 
         return updates.gradient_step(state, self.optimizer, loss)
 
-    def _worth(self, params: PyTree, observation: PyTree, outcome_probs: jax.Array) -> jax.Array:
-        """What actions are worth to the principal before it pays for them, `[..., N, A]`.
-
-        Critics per action know no such thing: theirs is what is left after the least payment.
-        """
-        numbers = self.problem.numbers(*outcome_probs.shape[:-3])
-        outputs = jnp.asarray(self.network.apply(params, observation, numbers))
-        unpaid = jnp.zeros(outcome_probs.shape[:-1], outputs.dtype)
-        of_one = self.critic.q_contractual
-        for _ in range(outcome_probs.ndim - 2):  # over N, and B
-            of_one = jax.vmap(of_one)
-        return of_one(outputs, outcome_probs, unpaid)
-
     def _contract(
         self,
         q_truncated: jax.Array,
         outcome_probs: jax.Array,
-        worth: jax.Array,
+        outputs: jax.Array,
         action: jax.Array,
     ) -> Contract:
-        """The contract for one agent's `action` `[]`, by the program that the game needs."""
-        nudge = self._nudges(worth, action)
+        """The contract for one agent's `action` `[]`, by the program that the game needs.
+
+        `outputs` `[X]` are those of the network, for that agent.
+        """
+        nudge = self._nudges(outputs, outcome_probs, action)
         if self.problem.env.observed_actions:
             return observed_action_contract(q_truncated, action, nudge)
         return minimal_contract(q_truncated, outcome_probs, action, nudge)
 
-    def _nudges(self, worth: jax.Array, action: jax.Array) -> jax.Array:
+    def _nudges(self, outputs: jax.Array, outcome_probs: jax.Array, action: jax.Array) -> jax.Array:
         """`[A]`, by how much `action` is to be better for the agent than each of its actions.
 
         By the nudge where the principal would lose `nudge_scale` or more, and in proportion where
-        it would lose less. With a scale of 0 it is the nudge throughout.
+        it would lose less. With a scale of 0 it is the nudge throughout. What it would lose is
+        before payments. Critics per action know no such thing, and compare what is left after them.
         """
         rates = self.problem.hyper_params
+        unpaid = jnp.zeros(outcome_probs.shape[:1], outputs.dtype)
+        worth = self.critic.q_contractual(outputs, outcome_probs, unpaid)
         loss = jnp.maximum(worth[action] - worth, 0)
         scale = jnp.asarray(rates.nudge_scale)
         share = jnp.minimum(loss / jnp.where(scale > 0, scale, 1), 1)
@@ -173,22 +166,24 @@ class Principal(NamedTuple):
 
     def _offer_one(
         self,
-        says: tuple[jax.Array, jax.Array],
+        outputs: jax.Array,
         q_expected: jax.Array,
         q_truncated: jax.Array,
         outcome_probs: jax.Array,
         available: jax.Array | None,
     ) -> Offer:
-        """The offer to one agent, given the network's outputs `[X]` and worths `[A]`."""
-        outputs, worth = says
-        price = jax.vmap(partial(self._contract, q_expected, outcome_probs, worth))  # over A
-        expected = price(jnp.arange(self.problem.env.num_actions))
+        """The offer to one agent, given the network's outputs `[X]`."""
+
+        def price(q: jax.Array, action: jax.Array) -> Contract:
+            return self._contract(q, outcome_probs, outputs, action)
+
+        expected = jax.vmap(partial(price, q_expected))(jnp.arange(self.problem.env.num_actions))
         q = self.critic.q_contractual(outputs, outcome_probs, expected.expected_payment)
         score = jnp.where(expected.implementable, q, jnp.finfo(q.dtype).min)
         if available is not None:
             score = jnp.where(available, score, -jnp.inf)
         recommendation = jnp.argmax(score)
-        offered = self._contract(q_truncated, outcome_probs, worth, recommendation)
+        offered = price(q_truncated, recommendation)
         return Offer(
             recommendation=recommendation,
             contract=offered,
