@@ -52,6 +52,7 @@ def test_the_exact_values_are_those_that_the_page_prints(folder):
     assert python(folder, "-c", EXACT) == PRINTED
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_audits_the_game(folder):
     follow(folder, TRAIN, "--out", "run")
     summary = json.loads((folder / "run" / "summary.json").read_text())

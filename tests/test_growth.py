@@ -137,6 +137,7 @@ def test_runs_that_are_added_make_the_larger_sweep_to_the_bit(more, says, tmp_pa
     assert "finished already" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_is_added_goes_between_the_runs_that_are_there(tmp_path):
     """A third value is swept, and the seeds of each value stay side by side."""
     sweep = ("--sweep", "nudge=0.0,0.02")

@@ -231,6 +231,7 @@ def test_without_jaxmarl_one_line_says_what_to_install(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_a_file_that_makes_one_is_trained_by_one_command(tmp_path, monkeypatch, states):
     (tmp_path / "unequal.py").write_text(
         "from foreign_games import Unequal\n"

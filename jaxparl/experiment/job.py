@@ -224,11 +224,11 @@ def check_validation(job: Job, env: Environment) -> None:
     Raises:
       ValueError: see `requirements.check_can_validate` and `check_schemes`.
     """
-    if not (job.options.validate or job.options.principal):
-        return
     usual = float(env.default_params.discount)
     discounts = [dict(run.own).get("discount", usual) for run in all_runs(job)]
     requirements.check_schemes(env, job.config.schemes, discounts)
+    if not (job.options.validate or job.options.principal):
+        return
     try:
         requirements.check_can_validate(env)
     except ValueError as error:
