@@ -51,11 +51,11 @@ class GiftingGame(PrincipalAgentEnvironment[Any, GameParams]):
     def __init__(self, game: PrincipalAgentEnvironment[Any, Any], size: float):
         super().__init__(GiftingSettings(game, size))
         self.game = game
-        self.num_agents = game.num_agents
-        self.identifies_agents = game.identifies_agents
-        self.has_horizon = game.has_horizon
-        self.wraps_around = game.wraps_around
-        self.can_draw = game.can_draw
+        self.num_agents: int = game.num_agents
+        self.identifies_agents: bool = game.identifies_agents
+        self.has_horizon: bool = game.has_horizon
+        self.wraps_around: bool = game.wraps_around
+        self.can_draw: bool = game.can_draw
 
     @property
     def name(self) -> str:
