@@ -41,7 +41,9 @@ def trained(settings: Settings):
     return train(jax.random.key(0))
 
 
-@pytest.mark.parametrize("observes", ["vector", "table", "parts"])
+@pytest.mark.parametrize(
+    "observes", [pytest.param("vector", marks=pytest.mark.slow), "table", "parts"]
+)
 def test_agents_that_see_the_same_do_different_things(observes):
     metrics = trained(Settings(observes=observes)).metrics
     assert metrics.welfare[-1] == 4.0  # two agents, two steps

@@ -51,6 +51,7 @@ def test_principals_are_validated_under_every_scheme():
         assert (folder / name).stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_game_without_a_table_is_validated_by_episodes(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(REGISTRY, "stock", registered())
     folder = tmp_path / "run"

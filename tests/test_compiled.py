@@ -107,7 +107,16 @@ def test_no_run_selects_between_old_and_new_weights_or_replays(name):
 
 
 # test_sweep.py compiles trees, and how a program uses its memory does not depend on the game.
-@pytest.mark.parametrize("name", sorted(set(REGISTRY) - {"game_tree"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Those with the largest programs, and with one agent.
+        name
+        if name in ("cleanup", "coin_game", "machine")
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(set(REGISTRY) - {"game_tree"})
+    ],
+)
 def test_a_run_compiles_in_a_bounded_time_and_learns_in_place(name, pytestconfig):
     # With one environment, XLA would take the write into the reads, and copy all there is.
     program, _ = program_of(name, replay="prioritised", num_envs=1, replay_capacity=LARGE)

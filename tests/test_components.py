@@ -204,6 +204,7 @@ def test_what_makes_nothing_is_refused(field):
         Components(**{field: 3})
 
 
+@pytest.mark.slow
 def test_a_plan_knows_what_is_handed_in():
     config = board_job(None).config
     planned = plan(config, BOARD_ENV, grid([0], [0]), validate=True, components=EVERYTHING)

@@ -154,7 +154,7 @@ def faced(env, scheme: Scheme):
     return learner, make_terms(learner, principal, jax.tree.map(jnp.float32, scheme))
 
 
-@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("is_listed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_where_actions_are_hidden_black_boxes_are_paid_for_drawn_outcomes(is_listed):
     env = StockGame(Settings(is_observed=False, is_listed=is_listed))
     learner, terms = faced(env, Scheme(contract_weight=1.0))
@@ -190,7 +190,7 @@ def test_one_agent_at_a_time_learns_a_best_response_and_the_others_follow():
         assert all(len({*column} - {-1}) <= 1 for column in episode.T)
 
 
-@pytest.mark.parametrize("is_observed", [True, False])
+@pytest.mark.parametrize("is_observed", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_learned_best_response_gains_less_than_the_exact_one_and_not_much_less(is_observed):
     solved = StockGame(Settings(is_observed=is_observed))
     env = StockGame(Settings(is_observed=is_observed, is_listed=False))
@@ -216,6 +216,7 @@ def test_a_learned_best_response_gains_less_than_the_exact_one_and_not_much_less
 MEGABYTES = 2**20
 
 
+@pytest.mark.slow
 def test_twenty_agents_are_trained_and_evaluated_in_little_memory():
     """All 2^19 follow sets of a state would take gigabytes."""
     env = StockGame(Settings(num_agents=20, is_listed=False))

@@ -253,6 +253,7 @@ def test_a_run_computes_the_same_in_float32():
             assert "f64" not in found and "i64" not in found
 
 
+@pytest.mark.slow
 def test_a_sweep_learns_the_same_bits():
     with enable_x64(False):
         expected = small.trained_trees()

@@ -115,14 +115,12 @@ def test_a_run_whose_state_is_gone_cannot_go_on(tmp_path, capsys):
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "says"),
     [
         (("--seeds", "0:3"), "adding 1 run to the 2 that are there"),
-        pytest.param(
-            *(("--seeds", "0:2", "--games", "0:2"), "adding 2 runs to the 2 that are there"),
-            marks=pytest.mark.slow,
-        ),
+        (("--seeds", "0:2", "--games", "0:2"), "adding 2 runs to the 2 that are there"),
     ],
 )
 def test_runs_that_are_added_make_the_larger_sweep_to_the_bit(more, says, tmp_path, capsys):

@@ -131,6 +131,7 @@ def test_what_cannot_be_had_is_said_in_one_line(name, options, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_principal_learns_what_the_actions_of_an_agent_cost():
     env = from_gymnax(Catch(rows=3, columns=3), idle=1, cost=0.2, slip=0.1)
     config = dataclasses.replace(

@@ -58,7 +58,8 @@ def test_stopped_training_is_resumed_to_the_bit(evaluations, tmp_path, capsys, m
     assert folders_in(folder / "checkpoints") == ["final", "training"]
 
 
-@pytest.mark.parametrize("learn_by", ["ppo", pytest.param("dqn", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("learn_by", ["dqn", "ppo"])
 def test_stopped_validation_is_resumed_to_the_bit(learn_by, tmp_path, capsys, monkeypatch):
     boxes = ("--black-boxes", learn_by, "--schemes", "principal", "selfish", "--validate")
     whole = (*SMALL_COIN_GAME, *boxes)

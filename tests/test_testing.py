@@ -20,7 +20,11 @@ from jaxparl.testing import PROMISES, Case, check_conformance
 BY_NAME = {promise.__name__: promise for promise in PROMISES}
 
 
-@pytest.mark.parametrize("kind", [Long, Countdown], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(Long, marks=pytest.mark.slow), Countdown],
+    ids=lambda kind: kind.__name__,
+)
 def test_right_games_keep_all_promises(kind):
     check_conformance(kind())
 
