@@ -102,6 +102,7 @@ def test_where_agents_are_alike_networks_are_told_nothing_of_it():
     assert all("bits" not in weights[name] for name in ("principal", "outcome_model"))
 
 
+@pytest.mark.slow
 def test_outcomes_of_hidden_actions_are_learned_agent_by_agent():
     env = Roles(Settings(num_agents=3, observed_actions=False))
     config = Config(

@@ -33,6 +33,7 @@ def run(folder: Path, settings: dict[str, str], before: str = "") -> tuple[int, 
     return found.returncode, found.stdout, found.stderr
 
 
+@pytest.mark.slow
 def test_what_jax_is_set_to_draws_the_same_numbers(tmp_path):
     settings = {
         "JAX_DEFAULT_PRNG_IMPL": "rbg",

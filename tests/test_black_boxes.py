@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import numpy as np
+import pytest
 from untrained import CONFIG, LEARNER, terms, validation_of
 
 from jaxparl.evaluation.offers import payments_for
@@ -40,6 +41,7 @@ def test_what_is_stored_is_what_was_paid():
     np.testing.assert_allclose(stored.agent_reward, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_cooperative_agents_earn_more_together_than_selfish_ones():
     task = validation_of(LONG)
 

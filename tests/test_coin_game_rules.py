@@ -83,6 +83,7 @@ def test_every_one_of_many_steps_is_one_that_the_rules_allow(size, rules):
     assert min(check_rules(size, rules, episodes=1000, steps=100)) > 20
 
 
+@pytest.mark.slow
 def test_more_agents_are_a_number():
     env, params = make("coin_game", grid_size=3, num_agents=3, max_steps_in_episode=20)
     before, action, reward, after = random_play(env, params, 128, 20)

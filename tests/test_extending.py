@@ -87,6 +87,7 @@ def test_a_game_of_jaxmarl_is_wrapped_where_it_is_installed(folder):
     assert printed == f"[{', '.join(agents)}, 'agent_0'] (16,)"
 
 
+@pytest.mark.slow
 def test_progress_can_be_logged(folder):
     lines = python(folder, "-c", LOGGING).splitlines()
     assert [line.split()[0] for line in lines] == ["400", "800"]

@@ -55,6 +55,7 @@ def test_a_finished_run_that_goes_on_is_the_longer_run_to_the_bit(tmp_path, caps
     assert json.loads((folder / "config.json").read_text())["config"]["iterations"] == 400
 
 
+@pytest.mark.slow
 def test_where_schedules_end_with_the_run_it_goes_on_only_if_told_to(tmp_path, capsys):
     short = (*SMALL_TREE, "--iterations", "200")
     folder = copy_of(finished(*short), tmp_path / "run")
