@@ -7,7 +7,7 @@ Each part trains the principals of one game, and lets black boxes learn under th
 other mechanism, all seeds side by side: one `jaxparl train` that is resumed where it was stopped.
 Rewards are exchanged, and fines are set, by the exact least number at which cooperation is an
 equilibrium; the principal's contracts are learned. --write keeps what was found, one JSON file per
-part, of which tables.py makes the table in docs/mechanism_results.md.
+part, of which tables.py makes a table where a page asks for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What floating-point numbers can tell apart: their precision, ties, and ratios of utilities."""
+"""What floating-point numbers can tell apart; ratios of utilities, and amounts by a loss."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -91,6 +92,26 @@ def mean_ratio(parts: jax.Array, wholes: jax.Array) -> jax.Array:
       1.25
     """
     return jnp.mean(ratio(parts, wholes))
+
+
+def in_proportion(whole: ArrayLike, loss: jax.Array, scale: ArrayLike) -> jax.Array:
+    """The whole of an amount against losses of `scale` `[]` or more, and less against smaller ones.
+
+    With a scale of 0 it is the whole throughout, also where nothing is lost.
+
+    Args:
+      whole: `[]`, as a nudge.
+      loss: `[...]`; a gain counts as no loss.
+      scale: `[]`, in the units of the loss.
+
+    Examples:
+      >>> loss = jnp.array([-1.0, 0.0, 1.0, 3.0])
+      >>> [in_proportion(0.5, loss, scale).tolist() for scale in (2.0, 0.0)]
+      [[0.0, 0.0, 0.25, 0.5], [0.5, 0.5, 0.5, 0.5]]
+    """
+    scale = jnp.asarray(scale)
+    share = jnp.minimum(jnp.maximum(loss, 0) / jnp.where(scale > 0, scale, 1), 1)
+    return jnp.asarray(whole) * jnp.where(scale > 0, share, 1)
 
 
 def in_32_bits(function: Callable[Args, Result]) -> Callable[Args, Result]:

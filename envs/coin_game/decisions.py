@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxparl.numbers import ties
+from jaxparl.numbers import in_proportion, ties
 
 NUM_AGENTS = 2
 
@@ -87,14 +87,11 @@ def deviation_gains(
       >>> deviation_gains(jnp.stack([first, first.T])).tolist()
       [[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]
     """
-    scale = jnp.asarray(scale)
 
     def gains(own: jax.Array, worth: jax.Array) -> jax.Array:
         """Of the first axis's agent."""
         lead = own[:, None] - own[None]  # of an action over its part
-        loss = jnp.maximum(worth[None] - worth[:, None], 0)
-        share = jnp.minimum(loss / jnp.where(scale > 0, scale, 1), 1)
-        margin = nudge * jnp.where(scale > 0, share, 1)
+        margin = in_proportion(nudge, worth[None] - worth[:, None], scale)
         is_same = jnp.eye(len(own), dtype=bool)[..., None]
         return jnp.max(jnp.where(is_same, 0, lead + margin), axis=0)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxparl.contracts.least_payment import minimal_contract
-from jaxparl.numbers import ties
+from jaxparl.numbers import in_proportion, ties
 
 
 class Price(NamedTuple):
@@ -48,13 +48,10 @@ class Nudge(NamedTuple):
 
         Those against its part itself mean nothing.
         """
-        size, scale = jnp.asarray(self.size), jnp.asarray(self.scale)
         if self.worth is None:
-            return size
+            return jnp.asarray(self.size)
         worth = jnp.moveaxis(self.worth, agent, 0)
-        loss = jnp.maximum(worth[None] - worth[:, None], 0)
-        share = jnp.minimum(loss / jnp.where(scale > 0, scale, 1), 1)
-        return size * jnp.where(scale > 0, share, 1)
+        return in_proportion(self.size, worth[None] - worth[:, None], self.scale)
 
 
 _NO_NUDGE = Nudge()

@@ -219,7 +219,7 @@ def check_lanes(lanes: int | None, num_runs: int) -> None:
 
 
 def check_validation(job: Job, env: Environment) -> None:
-    """Refuses a job that asks for validation of a game that cannot be validated.
+    """Refuses schemes that a game lacks, and validation of a game that cannot be validated.
 
     Raises:
       ValueError: see `requirements.check_can_validate` and `check_schemes`.

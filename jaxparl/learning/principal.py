@@ -20,6 +20,7 @@ from jaxparl.learning import td_targets, updates
 from jaxparl.learning.critics import PRINCIPAL_CRITICS, PrincipalCritic
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.replay import Batch
+from jaxparl.numbers import in_proportion
 from jaxparl.types import Contract, Offer, PyTree, TrainState
 
 
@@ -159,10 +160,7 @@ class Principal(NamedTuple):
         rates = self.problem.hyper_params
         unpaid = jnp.zeros(outcome_probs.shape[:1], outputs.dtype)
         worth = self.critic.q_contractual(outputs, outcome_probs, unpaid)
-        loss = jnp.maximum(worth[action] - worth, 0)
-        scale = jnp.asarray(rates.nudge_scale)
-        share = jnp.minimum(loss / jnp.where(scale > 0, scale, 1), 1)
-        return rates.nudge * jnp.where(scale > 0, share, 1.0)
+        return in_proportion(rates.nudge, worth[action] - worth, rates.nudge_scale)
 
     def _offer_one(
         self,
