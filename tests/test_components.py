@@ -141,6 +141,7 @@ def test_what_is_handed_in_learns_and_is_resumed_to_the_bit(name, tmp_path, monk
         assert arrays["recommendation_accuracy"][:, -1].min() >= 6 / 7
 
 
+@pytest.mark.slow
 def test_a_learner_of_another_kind_is_validated_and_resumed_to_the_bit(
     boards, tmp_path, monkeypatch
 ):
@@ -175,6 +176,7 @@ def test_a_run_goes_on_with_the_same_components_only(trees, capsys):
     assert contents(trees) == before
 
 
+@pytest.mark.slow
 def test_principals_are_validated_with_the_same_components_only(boards, tmp_path, capsys):
     out = tmp_path / "again"
     size = ("--grid-size", "2", "--max-steps-in-episode", "8", "--view", "board")

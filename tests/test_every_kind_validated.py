@@ -76,7 +76,13 @@ def follow(learner: Learner) -> frozen.Followed:
     return frozen.followed_play(learner, frozen.freeze(learner, weights_of(learner)))
 
 
-@pytest.mark.parametrize("settings", [Settings(ends=True), Settings(has_horizon=False, ends=True)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(Settings(ends=True), marks=pytest.mark.slow),
+        Settings(has_horizon=False, ends=True),
+    ],
+)
 def test_recommendations_are_counted_in_episodes_of_any_length(settings):
     """A game that may end by itself: exactly and by episodes, discounted without a horizon."""
     exact = once(partial(follow, learner_of(StockGame(settings))))()

@@ -113,6 +113,7 @@ def test_equilibria_are_those_of_a_slow_solver(pytestconfig):
     told(pytestconfig).append(f"random games: float32 differs from float64 by {max(errors):.1e}")
 
 
+@pytest.mark.slow
 def test_games_without_a_horizon_settle_in_float64():
     game = random_game(3, gamma=0.5, is_observed=True)
     solution = value_iteration(game)
@@ -141,6 +142,7 @@ def test_a_tie_is_as_wide_as_the_contracts_are_precise():
     assert follows(short.astype(np.float32))
 
 
+@pytest.mark.slow
 def test_a_tree_has_the_same_rewards_in_float64(pytestconfig):
     env, params = make("game_tree", depth=5)
     with enable_x64(False):
@@ -184,6 +186,7 @@ def tell_differences(config, env, params) -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow
 def test_the_coin_game_is_solved_to_ten_digits(pytestconfig):
     env, params = build(3)
     found = tell_differences(pytestconfig, env, params)

@@ -119,12 +119,12 @@ def compare(seeds, rtol=1e-5):
     return np.mean(settled)
 
 
-def test_random_games_of_one_to_three_agents_have_the_values_of_a_slow_solver():
-    assert compare((0, 3, 4)) > 0.9
+def test_a_random_game_has_the_values_of_a_slow_solver():
+    assert compare((4,)) > 0.9
 
 
 @pytest.mark.slow
-def test_fifty_random_games_have_the_values_of_a_slow_solver():
+def test_fifty_random_games_of_one_to_three_agents_have_the_values_of_a_slow_solver():
     assert compare(range(50)) > 0.9
 
 
@@ -171,8 +171,7 @@ def parts(found):
     ("size", "steps", "rules"),
     [
         pytest.param(2, 5, RULES[0]),
-        pytest.param(2, 5, RULES[3]),
-        *(pytest.param(2, 5, rules, marks=pytest.mark.slow) for rules in RULES[1:3]),
+        *(pytest.param(2, 5, rules, marks=pytest.mark.slow) for rules in RULES[1:]),
         *(pytest.param(3, 20, rules, marks=pytest.mark.slow) for rules in RULES),
     ],
 )

@@ -170,6 +170,7 @@ def test_what_is_learned_from_old_steps_is_todays_introduction():
     assert abs(loss(20) - loss(60)) > 1e-4
 
 
+@pytest.mark.slow
 def test_the_constant_share_is_the_same_whatever_it_is_compared_with():
     learner, weights = untrained.LEARNER, untrained.weights()
 

@@ -120,7 +120,7 @@ def test_a_nudge_is_in_proportion_to_what_the_principal_would_lose():
             assert price == pytest.approx(least, rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("num_agents", [2, 3])
+@pytest.mark.parametrize("num_agents", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_standing_offer_implements_its_action_whoever_follows_and_at_the_least_price(num_agents):
     learner, states = stub_learner(num_agents), random_states(num_agents)
     q, probs, _ = states

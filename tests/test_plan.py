@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import re
 
@@ -73,11 +72,6 @@ def planned(seeds: int):
     return plan(config, TREE_ENV, grid([0], range(seeds)))
 
 
-@functools.cache
-def planned_boards():
-    return plan(BOARD_CONFIG, BOARD_ENV, [RunId(0, 0)], validate=True)
-
-
 def fresh(task: Task, context) -> Run:
     return Run(jax.tree.map(jnp.asarray, context), task.init(jax.random.key(0)))
 
@@ -104,14 +98,9 @@ def bytes_of(start, *given) -> int:
 
 
 def test_bytes_per_run_are_those_of_a_runs_state_and_what_is_needed_beside_it():
-    # Replay, which is most of it, has 4,800 items of one, and 8,000 of the other.
-    tree, boards = planned(64), planned_boards()
-    for needs, job in (
-        (tree.training, (TREE_CONFIG, TREE_ENV, TREE_PARAMS)),
-        (boards.training, (BOARD_CONFIG, BOARD_ENV, BOARD_PARAMS)),
-    ):
-        held = bytes_of(trains, *job)
-        assert held <= needs.bytes_per_run <= 1.05 * held
+    tree = planned(64)
+    held = bytes_of(trains, TREE_CONFIG, TREE_ENV, TREE_PARAMS)
+    assert held <= tree.training.bytes_per_run <= 1.05 * held
     assert tree.runs == 64
     assert tree.most_runs > 64
     assert 0 < tree.training.seconds < 24 * 3600
@@ -128,9 +117,12 @@ def test_time_is_that_of_every_wave_for_all_iterations_and_evaluations(monkeypat
         assert planned(seeds).training.seconds == expected
 
 
+@pytest.mark.slow
 def test_validation_needs_room_for_every_scheme():
-    found = planned_boards()
+    found = plan(BOARD_CONFIG, BOARD_ENV, [RunId(0, 0)], validate=True)
     assert found.validation is not None
+    held = bytes_of(trains, BOARD_CONFIG, BOARD_ENV, BOARD_PARAMS)
+    assert held <= found.training.bytes_per_run <= 1.05 * held
     each = bytes_of(validates, BOARD_CONFIG, BOARD_ENV, BOARD_PARAMS)
     held = each * len(validation_runs(BOARD_CONFIG, BOARD_ENV, [RunId(0, 0)]))
     assert held <= found.validation.bytes_per_run <= 1.05 * held

@@ -69,6 +69,7 @@ def test_a_rollout_is_the_period_before(learned):
     assert (state.rollout.log_prob <= 0).all() and (state.rollout.weight == 1).all()
 
 
+@pytest.mark.slow
 def test_in_the_first_period_nothing_is_learned():
     scheme = terms(Scheme(contract_weight=1.0))
     boxes = made(scheme)
@@ -187,7 +188,7 @@ def test_cooperative_agents_earn_more_together_than_selfish_ones():
     assert selfish.payment == 0
 
 
-@pytest.mark.parametrize("black_boxes", ["dqn", "ppo"])
+@pytest.mark.parametrize("black_boxes", [pytest.param("dqn", marks=pytest.mark.slow), "ppo"])
 def test_agents_may_be_told_what_is_paid(black_boxes):
     config = dataclasses.replace(CONFIG, black_boxes=black_boxes, payments_told=True)
     task = validation_of(config)

@@ -48,7 +48,7 @@ HYPER_PARAMS = numbers(CONFIG.hyper_params)
     [
         pytest.param(CONFIG, 0.97, id="per_outcome"),
         pytest.param(CRITICS, 0.95, id="per_action"),
-        pytest.param(OUTCOMES, 0.9, id="learned_outcomes"),
+        pytest.param(OUTCOMES, 0.9, id="learned_outcomes", marks=pytest.mark.slow),
     ],
 )
 def test_learning_reaches_the_equilibrium_of_a_small_tree(config, least):

@@ -45,6 +45,7 @@ def test_two_seeds_differ_in_weights_actions_and_trees():
         assert np.mean(actions[one] == actions[other]) < 0.9
 
 
+@pytest.mark.slow
 def test_each_run_has_the_nudge_of_its_own():
     payments = trained_trees(SEVEN, 3).metrics.agent_utility
     assert np.all(payments[2:4] > payments[:2] + 0.1)
