@@ -99,13 +99,14 @@ def nudges(runs: Path, seeds: str) -> dict[str, Any]:
 
 
 def alphas(runs: Path, seeds: str) -> dict[str, Any]:
-    """Principals with every alpha and every nudge."""
+    """Principals with every alpha and every nudge, in proportion as the preset has it."""
     sweep = f"alpha={','.join(map(str, ALPHAS))}", f"nudge={','.join(map(str, NUDGES))}"
     options = ("--seeds", seeds, "--sweep", *sweep, "--no-validate")
     folder = train(runs / "alpha", *GAME, *options, *OF_ALPHAS)
+    scale = PRESET.config.hyper_params.nudge_scale
     return {
         "exact": [
-            {"alpha": alpha, "nudge": nudge, **exact(nudge, 0.0, alpha)}
+            {"alpha": alpha, "nudge": nudge, **exact(nudge, scale, alpha)}
             for alpha, nudge in itertools.product(ALPHAS, NUDGES)
         ],
         "followed": learned(folder, "summary"),
