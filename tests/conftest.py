@@ -24,6 +24,14 @@ from jaxparl.types import Contract, TabularGame
 os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 startup.start([])
 
+# Most programs of tests run but briefly, and are compiled without most optimisations, in processes
+# that tests start, too. In these files rounding, speed or the program itself is what is tested.
+OPTIMISED = (
+    *("test_compiled.py", "test_contracts.py", "test_float64.py"),
+    *("test_plan.py", "test_single_run.py", "test_sweep.py", "test_workarounds.py"),
+)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
 # Files that take long come first, so that no process is left alone with one of them in the end.
 LONGEST = (
     *("test_components.py", "test_resume.py", "test_growth.py", "test_strangers_game.py"),
@@ -67,6 +75,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     # What has been imported stays, as in `jaxparl.__main__`.
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def most_programs_are_quick_to_compile(request: pytest.FixtureRequest) -> None:
+    # Full-size checks, which are marked as slow, run for long.
+    is_quick = request.config.getoption("markexpr") == "not slow"
+    is_optimised = request.path.name in OPTIMISED
+    jax.config.update("jax_disable_most_optimizations", is_quick and not is_optimised)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -21,7 +21,6 @@ from small import (
     TREE_ENV,
     TREE_GAME,
     TREE_PARAMS,
-    unoptimised,
 )
 from tabular_learner import TabularLearner
 
@@ -103,7 +102,7 @@ def board_job(folder, **options):
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_once():
-    with pytest.MonkeyPatch.context() as patch, unoptimised():
+    with pytest.MonkeyPatch.context() as patch:
         compile_once(patch)
         yield
 

@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 from release_check import ROOT, readme_example
-from small import unoptimised
 
 README = (ROOT / "README.md").read_text()
 MOST_WORDS, MOST_LINES = 600, 8
@@ -15,8 +14,7 @@ MOST_WORDS, MOST_LINES = 600, 8
 def test_the_python_example_runs_and_prints_what_it_says(capsys):
     example, told = readme_example()
     names: dict = {}
-    with unoptimised():
-        exec(example, names)
+    exec(example, names)
     assert capsys.readouterr().out == f"{told}\n"
     # Every seed has learned what the README says.
     share = float(re.findall(r"end at about (0\.\d+)", README)[0])
