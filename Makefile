@@ -15,7 +15,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Where pyright finds envs/ under the name that it is installed by, jaxparl.envs.
 TYPINGS := .typings/jaxparl/envs
-BENCHMARKS := $(filter-out report_card same_bits tables,$(basename $(notdir $(wildcard benchmarks/*.py))))
+# All but those that need a GPU, another checkout, or what others have measured.
+BENCHMARKS := $(filter-out gpu report_card same_bits tables,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ from parts.iteration import CALLS, STEPS, Trained, iterate, seconds_of, train_a_
 from report_card import Row, parse_options, report
 from throughput import PAPERS
 
+# Rows of the square matrices whose product is timed.
+SIZE = 2048
+
 
 class Rate(NamedTuple):
     """What the machine can do: operations and bytes per second."""
@@ -32,9 +36,8 @@ class Rate(NamedTuple):
     bytes: float
 
 
-def ceilings(num_bytes: float) -> Rate:
-    """A large matrix product, and going through so many bytes, each in a loop."""
-    size = 2048
+def ceilings(num_bytes: float, size: int) -> Rate:
+    """A product of matrices `[size, size]`, and going through so many bytes, each in a loop."""
     matrix = jax.random.normal(jax.random.key(0), (size, size)) / math.sqrt(size)
     product = seconds_of(lambda carry, _: carry @ matrix, matrix)
     array = jnp.zeros(int(num_bytes / 8))  # read and written, 4 bytes each
@@ -43,14 +46,14 @@ def ceilings(num_bytes: float) -> Rate:
 
 
 def floor_rows(
-    name: str, trained: Trained, compiled: jax.stages.Compiled, whole: float
+    name: str, trained: Trained, compiled: jax.stages.Compiled, whole: float, size: int
 ) -> list[Row]:
-    """How fast an iteration could be, given its operations and bytes."""
+    """How fast an iteration could be, given its operations and bytes; `size` as in `ceilings`."""
     operations = compiled.cost_analysis()["flops"]
     weights = (trained.state.agent.params, trained.state.principal.params)
     # A gradient is written and read, weights and two moments are read and written.
     through = 8 * sum(leaf.nbytes for leaf in jax.tree.leaves(weights))
-    rate = ceilings(through)
+    rate = ceilings(through, size)
     floor = operations / rate.operations + through / rate.bytes
     found = {
         "million operations": f"{operations / 1e6:.1f} at {rate.operations / 1e9:.0f} G/s",
@@ -77,22 +80,25 @@ def python_row(name: str, trained: Trained, compiled: jax.stages.Compiled, whole
     )
 
 
-def part(name: str) -> list[Row]:
-    """One run of one game: the iteration, its steps, its floor, and Python's loop."""
-    trained = train_a_little(*PAPERS[name])
+def part(name: str, options: Sequence[str] = (), size: int = SIZE) -> Iterator[Row]:
+    """One run of one game: the iteration, its steps, its floor, and Python's loop.
+
+    Args:
+      name: of the game.
+      options: of its preset that are changed.
+      size: rows of the matrices whose product is the ceiling.
+    """
+    trained = train_a_little(*PAPERS[name], *options)
     step = partial(iterate, trained.learner)
     whole = seconds_of(step, trained.state)
-    rows = [Row(f"{name}: an iteration", f"{1e6 * whole:.0f} us", "", None)]
+    yield Row(f"{name}: an iteration", f"{1e6 * whole:.0f} us", "", None)
     for what, measure in STEPS.items():
         seconds = measure(trained)
         shown = f"{1e6 * seconds:.0f} us ({seconds / whole:.0%})"
-        rows.append(Row(f"{name}: {what}", shown, "", None))
+        yield Row(f"{name}: {what}", shown, "", None)
     compiled = jax.jit(step, donate_argnums=0).lower(trained.state, jnp.int32(0)).compile()
-    return [
-        *rows,
-        *floor_rows(name, trained, compiled, whole),
-        python_row(name, trained, compiled, whole),
-    ]
+    yield from floor_rows(name, trained, compiled, whole, size)
+    yield python_row(name, trained, compiled, whole)
 
 
 def main() -> int:

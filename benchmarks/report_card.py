@@ -64,17 +64,27 @@ def announce(rows: list[Row]) -> list[Row]:
 
 def report(rows: list[Row], out: Path | None) -> int:
     """Prints the table in Markdown; returns the exit code, 1 if a bar was missed."""
-    command = f"python {shlex.join(sys.argv)}"
     found = machine()
     hardware = f"{found['processor']}, {found['cores']} cores, on {', '.join(found['devices'])}"
     software = ", ".join(f"{name} {version}" for name, version in versions().items())
-    print(f"\n`{command}`\n\n{hardware}; {software}\n")
+    print(f"\n`{_command()}`\n\n{hardware}; {software}\n")
     print("| what | measured | bar | |\n|---|---|---|---|")
     for row in rows:
         verdict = {True: "met", False: "MISSED", None: ""}[row.passed]
         print(f"| {row.what} | {row.measured} | {row.bar} | {verdict} |")
     if out:
-        content = {"command": command, "machine": found, "versions": versions()}
-        lines = [{**row._asdict(), "values": dict(row.values)} for row in rows]
-        out.write_text(json.dumps({**content, "rows": lines}, indent=2) + "\n")
+        write(rows, out)
     return int(any(row.passed is False for row in rows))
+
+
+def write(rows: list[Row], out: Path) -> None:
+    """Writes the table to a JSON file, which is complete whenever the process is ended."""
+    content = {"command": _command(), "machine": machine(), "versions": versions()}
+    lines = [{**row._asdict(), "values": dict(row.values)} for row in rows]
+    beside = out.with_name(f".{out.name}.part")
+    beside.write_text(json.dumps({**content, "rows": lines}, indent=2) + "\n")
+    beside.replace(out)
+
+
+def _command() -> str:
+    return f"python {shlex.join(sys.argv)}"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -75,9 +75,9 @@ def parts() -> dict[str, tuple[str, str]]:
     return PAPERS | {name: (name, "quick") for name in sorted(others)}
 
 
-def learner_of(environment: str, preset: str) -> Learner:
-    """The preset's, its evaluation intervals as long as they are timed."""
-    job = cli.parse([environment, "--preset", preset])
+def learner_of(environment: str, preset: str, *options: str) -> Learner:
+    """The preset's with other options, its evaluation intervals as long as they are timed."""
+    job = cli.parse([environment, "--preset", preset, *options])
     config = dataclasses.replace(
         job.config, iterations=ITERATIONS * CALLS, evaluation_interval=ITERATIONS
     )
@@ -175,21 +175,40 @@ def measured_row(name: str, num_envs: int, first: Measured, found: Measured) -> 
     )
 
 
+def no_room(name: str, runs: int) -> Row:
+    """So many runs take more memory than there is."""
+    return Row(f"{name}: {runs:,} runs", "do not fit", "", None)
+
+
+def growing(learns: Learner, most: int, factor: int = 2) -> Iterator[tuple[int, Measured | None]]:
+    """One run, then `factor` times as many each time: what they reach, or None if they do not fit.
+
+    With those that do not fit it ends.
+    """
+    runs = 1
+    while runs <= most:
+        try:
+            found = measure(learns, runs)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            yield runs, None
+            return
+        yield runs, found
+        runs *= factor
+
+
 def grow(name: str, most: int) -> tuple[list[Row], list[Measured]]:
     """One environment, with more and more runs."""
     learns = learner_of(*parts()[name])
     found: list[Measured] = []
     rows: list[Row] = []
-    while not found or 2 * found[-1].runs <= most:
-        runs = 2 * found[-1].runs if found else 1
-        try:
-            found.append(measure(learns, runs))
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            rows.append(Row(f"{name}: {runs:,} runs", "do not fit", "", None))
-            break
-        rows.append(measured_row(name, learns.problem.config.num_envs, found[0], found[-1]))
+    for runs, measured in growing(learns, most):
+        if measured is None:
+            rows.append(no_room(name, runs))
+            continue
+        found.append(measured)
+        rows.append(measured_row(name, learns.problem.config.num_envs, found[0], measured))
     called = from_python(learns)
     slower = found[0].iterations_per_second / called
     what = f"{name}: 1 run, one iteration a call from Python"

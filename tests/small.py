@@ -20,7 +20,6 @@ from jaxparl.environment import Environment
 from jaxparl.envs import make
 from jaxparl.envs.game_tree import GameTree
 from jaxparl.training import TrainResult, make_train
-from jaxparl.training.programs import RUNS_ONCE
 from jaxparl.training.runs import RunId, grid
 from jaxparl.training.sweep import CompiledRuns, Progress, compile_training, draw_env_params, run
 
@@ -100,7 +99,7 @@ def tree_program(config: Config = TREE_CONFIG, *, quick_to_compile: bool = False
     """The training of one run; what is quick to compile is slow to run."""
     env = CountedTree()
     train = make_train(config, env, TREE_PARAMS)
-    options = RUNS_ONCE if quick_to_compile else None
+    options = quick_to_compile() if quick_to_compile else None
     return TreeProgram(jax.jit(train, compiler_options=options), env.traces)
 
 

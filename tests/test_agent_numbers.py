@@ -12,11 +12,11 @@ from roles import Roles, Settings
 
 from jaxparl.config import Config, HyperParams
 from jaxparl.equilibrium import solutions_of
+from jaxparl.evaluation.checks.small_programs import quick_to_compile
 from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import target_weights
 from jaxparl.training import make_train, make_validate
-from jaxparl.training.programs import RUNS_ONCE
 from jaxparl.validation.schemes import Scheme
 
 CONFIG = Config(
@@ -37,7 +37,9 @@ CONFIG = Config(
 @functools.cache
 def trained(settings: Settings):
     env = Roles(settings)
-    train = jax.jit(make_train(CONFIG, env, env.default_params), compiler_options=RUNS_ONCE)
+    train = jax.jit(
+        make_train(CONFIG, env, env.default_params), compiler_options=quick_to_compile()
+    )
     return train(jax.random.key(0))
 
 
@@ -73,7 +75,7 @@ def test_black_boxes_are_told_too(identifies_agents, welfare):
     selfish = jax.tree.map(jnp.float32, Scheme())
     hyper_params = jax.tree.map(jnp.float32, CONFIG.hyper_params)
     arguments = jax.random.key(1), weights, hyper_params, selfish
-    metrics = jax.jit(validate, compiler_options=RUNS_ONCE)(*arguments).metrics
+    metrics = jax.jit(validate, compiler_options=quick_to_compile())(*arguments).metrics
     assert metrics.welfare[-1] == welfare
 
 
@@ -122,7 +124,7 @@ def test_outcomes_of_hidden_actions_are_learned_agent_by_agent():
         observation = env.get_obs(None)
         return learns.outcome_model.probs(state.outcome_model.params, None, observation)
 
-    found = jax.jit(run, compiler_options=RUNS_ONCE)(jax.random.key(0))
+    found = jax.jit(run, compiler_options=quick_to_compile())(jax.random.key(0))
     # How likely an action shows itself, a mean over actions.
     found, expected = (
         np.trace(probs, axis1=1, axis2=2) / 3 for probs in (found, env.outcome_probs(None, None))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from benchmark_imports import NAMES, importing_benchmarks
+from benchmark_imports import FOLDER, NAMES, importing_benchmarks
 
 from jaxparl.config import Config
 from jaxparl.envs import make
@@ -48,6 +51,22 @@ def traced_only(iterate):
 
 def shapes(tree):
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+def test_a_report_is_of_a_process_that_is_set_up_as_the_command_line_does():
+    # Whatever starts JAX before `startup.start` leaves all cores to one device.
+    says = "import report_card, jax; print(jax.local_device_count(), report_card.startup.cores())"
+    given = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    found = subprocess.run(
+        [sys.executable, "-c", says],
+        cwd=FOLDER,
+        env=given | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    devices, cores = found.stdout.split()
+    assert devices == given.get("JAX_NUM_CPU_DEVICES", cores)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,12 +16,12 @@ from untrained import noise
 
 from jaxparl.config import HyperParams
 from jaxparl.evaluation import audit, oracle
+from jaxparl.evaluation.checks.small_programs import quick_to_compile
 from jaxparl.evaluation.offers import learned_offers, payments_for
 from jaxparl.learning.learner import Learner, make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import target_weights
 from jaxparl.training import make_train, make_validate
-from jaxparl.training.programs import RUNS_ONCE
 from jaxparl.training.task import Task, validation_task
 from jaxparl.validation import frozen, metrics
 from jaxparl.validation import terms as facing
@@ -47,7 +47,7 @@ KINDS = [
 
 
 #: For programs that run once, and briefly.
-once = partial(jax.jit, compiler_options=RUNS_ONCE)
+once = partial(jax.jit, compiler_options=quick_to_compile())
 
 
 def learner_of(env, env_params=None, config=CONFIG) -> Learner:

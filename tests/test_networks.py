@@ -10,8 +10,8 @@ import pytest
 import scipy.signal
 from gymnax.environments import spaces
 
+from jaxparl.evaluation.checks.small_programs import quick_to_compile
 from jaxparl.learning.networks import make_network
-from jaxparl.training.programs import RUNS_ONCE
 
 STATES, HIDDEN, OUTPUTS = 7, (5, 6), 3
 network = make_network(spaces.Discrete(STATES), HIDDEN, OUTPUTS)
@@ -200,7 +200,7 @@ def test_every_kind_of_observation_has_a_network(name):
         outputs = made.apply(params, observation, bits)
         return jnp.sum(outputs**2), outputs
 
-    gradient_of = jax.jit(jax.grad(loss, has_aux=True), compiler_options=RUNS_ONCE)
+    gradient_of = jax.jit(jax.grad(loss, has_aux=True), compiler_options=quick_to_compile())
     gradient, outputs = gradient_of(random_weights(made, observation, bits))
     assert outputs.shape == (4, 2, OUTPUTS)
     assert outputs.dtype == jnp.float32

@@ -66,9 +66,9 @@ class Trained(NamedTuple):
         )
 
 
-def train_a_little(environment: str, preset: str) -> Trained:
-    """Trains one run for some iterations."""
-    job = cli.parse([environment, "--preset", preset])
+def train_a_little(environment: str, preset: str, *options: str) -> Trained:
+    """Trains one run of a preset, with other options, for some iterations."""
+    job = cli.parse([environment, "--preset", preset, *options])
     config, env = job.config, REGISTRY[environment].environment(job.settings)
     learns = make_lockstep(Problem(config, env, draw_env_params(env, 0), config.hyper_params))
     state = jax.jit(learns.init)(jax.random.key(0))

@@ -8,7 +8,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxparl.training.programs import RUNS_ONCE
+from jaxparl.evaluation.checks.small_programs import quick_to_compile
 from xla_checks import small_runs
 from xla_checks.finding import Finding, faster, seconds_in_turns
 
@@ -22,7 +22,7 @@ def unoptimised_set_up() -> Finding:
         lowered.compile(compiler_options=options)
 
     with_it, without = seconds_in_turns(
-        partial(compile_init, RUNS_ONCE), partial(compile_init, {}), repeats=3
+        partial(compile_init, quick_to_compile()), partial(compile_init, {}), repeats=3
     )
     return faster("compiling the initial state", with_it=with_it, without=without)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxparl.environment import Environment, GameParams
-from jaxparl.evaluation.checks.small_programs import QUICK_TO_COMPILE
+from jaxparl.evaluation.checks.small_programs import compiled_quickly
 from jaxparl.types import PyTree
 
 #: Steps of random play, and how many games are played side by side.
@@ -72,7 +72,7 @@ def as_arrays(env_params: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.array(leaf, jnp.result_type(leaf)), env_params)
 
 
-@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+@compiled_quickly
 def _play(env: Environment, key: jax.Array, env_params: GameParams) -> Play:
     """Scans over `[T]` steps of `[E]` games; the actions are always the same."""
     key_reset, key_steps = jax.random.split(key)

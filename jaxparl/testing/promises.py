@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation.checks import check_env
 from jaxparl.evaluation.checks.draws import unlikely
 from jaxparl.evaluation.checks.failures import differences, form
-from jaxparl.evaluation.checks.small_programs import QUICK_TO_COMPILE
+from jaxparl.evaluation.checks.small_programs import compiled_quickly, quick_to_compile
 from jaxparl.testing.case import ENVS, SHORT, STEPS, Case, Play, as_arrays, ravel
 from jaxparl.types import PyTree
 
@@ -93,7 +92,7 @@ def an_end_is_followed_by_a_start(case: Case) -> None:
         _hold(_same(*on), f"{case.env.name}: its state changes between two steps")
 
 
-@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+@compiled_quickly
 def _observations(env: Environment, states: PyTree, env_params: GameParams) -> Any:
     return jax.vmap(env.get_obs, (0, None))(states, env_params)  # over T and E
 
@@ -110,7 +109,7 @@ def the_last_observation_is_kept(case: Case) -> None:
             _hold(is_kept, f"{case.env.name}: the {what} of a step is of another state")
 
 
-@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+@compiled_quickly
 def _rules_alone(env: Environment, played: Play, env_params: GameParams) -> Any:
     """The rewards `[T E]` of agents and principal by the rules, without a reset."""
 
@@ -142,7 +141,7 @@ def the_same_key_plays_the_same_game(case: Case) -> None:
     _hold(_same(*params), f"{case.env.name}: its sample_params draws two params by the same key")
 
 
-@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+@compiled_quickly
 def _outcomes(env: Environment, *given: Any) -> jax.Array:
     """Outcomes `[D, N]` of keys `[D]`, in one state."""
     keys, *rest = given
@@ -187,7 +186,7 @@ def a_batch_equals_its_members(case: Case) -> None:
 
     drawn = jax.jit(jax.vmap(env.sample_params))(jax.random.split(jax.random.key(5), 3))
     drawn = drawn.replace(max_steps_in_episode=jnp.array([1, SHORT, 50]))
-    in_runs = jax.jit(jax.vmap(reset_and_step), compiler_options=QUICK_TO_COMPILE)  # over runs
+    in_runs = jax.jit(jax.vmap(reset_and_step), compiler_options=quick_to_compile())  # over runs
     together = in_runs(drawn)
     for run in range(3):
         member, own = jax.tree.map(lambda leaf, run=run: leaf[run], (together, drawn))

@@ -20,10 +20,6 @@ from jax.sharding import PartitionSpec
 from jaxparl.training.devices import DeviceLayout
 from jaxparl.types import PyTree
 
-# XLA-09, see docs/xla.md.
-# For a program that runs once, and briefly, compile time matters more than run time.
-RUNS_ONCE: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
-
 
 class IntervalProgram(NamedTuple):
     """A compiled `(runs, number) -> (runs, metrics)` of all rows; it consumes its runs.

@@ -25,11 +25,12 @@ from jax.typing import ArrayLike
 from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment, GameParams
 from jaxparl.evaluation.checks import check_finite, check_game
+from jaxparl.evaluation.checks.small_programs import quick_to_compile
 from jaxparl.learning.components import STANDARD, Components
 from jaxparl.numbers import in_32_bits
 from jaxparl.summaries import by_range
 from jaxparl.training.devices import DeviceLayout, assign_runs, fetch, rows_of
-from jaxparl.training.programs import RUNS_ONCE, IntervalProgram, compile_interval
+from jaxparl.training.programs import IntervalProgram, compile_interval
 from jaxparl.training.runs import AnyRun, RunId, env_params_of, hyper_params_of, own_env_params
 from jaxparl.training.task import Task, TrainingContext, solve_context, training_task
 from jaxparl.types import PyTree, fixed_key
@@ -193,7 +194,7 @@ def compile_runs(
         starting = jax.jit(jax.vmap(init), out_shardings=layout.sharding).lower(  # over R
             rows_of(layout, one), numbers[layout.rows]
         )
-        started = pool.submit(starting.compile, compiler_options=RUNS_ONCE)
+        started = pool.submit(starting.compile, compiler_options=quick_to_compile())
         shapes = starting.out_info
         program = compile_interval(
             layout,
@@ -205,8 +206,7 @@ def compile_runs(
         )
         start = partial(_start, layout, contexts, numbers, prepared.result(), started.result())
     seconds = time.perf_counter() - began
-    count = len(contexts.arguments)
-    return CompiledRuns(runs, layout, shapes, start, program, count, seconds)
+    return CompiledRuns(runs, layout, shapes, start, program, len(contexts.arguments), seconds)
 
 
 def _start(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 import jax
 
 from jaxparl.environment import Environment, GameParams
-from jaxparl.evaluation.checks.small_programs import QUICK_TO_COMPILE, random_numbers
+from jaxparl.evaluation.checks.small_programs import compiled_quickly, random_numbers
 from jaxparl.evaluation.rollouts import LONGEST_EPISODE
 from jaxparl.types import PyTree
 
@@ -32,7 +31,7 @@ def may_end(env: Environment, env_params: GameParams) -> bool:
     return bool(_any_end(env, env_params, *numbers))
 
 
-@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+@compiled_quickly
 def _any_end(
     env: Environment, env_params: GameParams, starts: jax.Array, steps: jax.Array
 ) -> jax.Array:

@@ -20,13 +20,11 @@ from jaxparl.environment import Environment, GameParams, Tabulation, Transitions
 from jaxparl.equilibrium import solutions_of
 from jaxparl.evaluation.checks import observed
 from jaxparl.evaluation.checks.failures import is_written
-from jaxparl.evaluation.checks.small_programs import QUICK_TO_COMPILE
+from jaxparl.evaluation.checks.small_programs import compiled_quickly
 from jaxparl.types import PyTree
 
 # Rows of one call of a program, and the memory for their states and observations, in bytes.
 _LEAST_BATCH, _MOST_BATCH, _BATCH_BYTES = 64, 1_024, 2**21
-
-_quickly = functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
 
 
 @functools.cache
@@ -80,7 +78,7 @@ class Steps(NamedTuple):
     time: Any
 
 
-@_quickly
+@compiled_quickly
 def first_states(
     env: Environment, env_params: GameParams, numbers: jax.Array
 ) -> tuple[PyTree, jax.Array]:
@@ -93,13 +91,13 @@ def first_states(
     return jax.vmap(start)(numbers)  # over episodes
 
 
-@_quickly
+@compiled_quickly
 def outcome_probs(env: Environment, env_params: GameParams, state: PyTree) -> jax.Array:
     """`[P, N, A, O]`."""
     return jax.vmap(env.outcome_probs, (0, None))(state, env_params)  # over states
 
 
-@_quickly
+@compiled_quickly
 def steps(env: Environment, env_params: GameParams, *given: PyTree) -> Steps:
     """What follows, given the data of keys, states, actions and outcomes."""
 
@@ -119,7 +117,7 @@ def steps(env: Environment, env_params: GameParams, *given: PyTree) -> Steps:
     return jax.vmap(step)(*given)  # over steps
 
 
-@_quickly
+@compiled_quickly
 def transitions(
     env: Environment, env_params: GameParams, *given: PyTree
 ) -> tuple[Transitions[PyTree], jax.Array]:
@@ -135,7 +133,7 @@ def transitions(
 # --- Where states are in a table --------------------------------------------------------------
 
 
-@_quickly
+@compiled_quickly
 def places(env: Environment, env_params: GameParams, state: PyTree) -> tuple[jax.Array, jax.Array]:
     """What `state_index` says of states, and whether they are there."""
     return jax.vmap(functools.partial(_place, env, env_params))(state)  # over states
@@ -184,7 +182,7 @@ class Watched(NamedTuple):
     is_same: Any
 
 
-@_quickly
+@compiled_quickly
 def watch(env: Environment, env_params: GameParams, state: PyTree) -> Watched:
     """Observes states."""
     return jax.vmap(functools.partial(_watch, env, env_params))(state)  # over states

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,11 +9,7 @@ import jax
 import numpy as np
 
 from jaxparl.environment import Environment, ExactTable, GameParams
-from jaxparl.evaluation.checks.small_programs import (
-    NUM_STARTS,
-    QUICK_TO_COMPILE,
-    random_numbers,
-)
+from jaxparl.evaluation.checks.small_programs import NUM_STARTS, compiled_quickly, random_numbers
 from jaxparl.types import PyTree, TabularGame
 
 # Steps that are drawn in all, and at most from one state with one action and outcome.
@@ -90,7 +85,7 @@ def select(facts: Facts, rows: np.ndarray) -> Facts:
     return facts._replace(**jax.tree.map(lambda leaf: leaf[rows], by_state))
 
 
-@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+@compiled_quickly
 def _find(
     env: Environment,
     env_params: GameParams,

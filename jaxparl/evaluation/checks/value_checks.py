@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 
@@ -16,7 +15,7 @@ from jaxparl.evaluation.checks import methods
 from jaxparl.evaluation.checks.draws import MOST_ERRORS
 from jaxparl.evaluation.checks.methods import in_batches
 from jaxparl.evaluation.checks.play import draw_outcomes, said_probs
-from jaxparl.evaluation.checks.small_programs import NUM_STARTS, QUICK_TO_COMPILE, random_numbers
+from jaxparl.evaluation.checks.small_programs import NUM_STARTS, compiled_quickly, random_numbers
 
 # No more than so many steps are played where there is no horizon.
 _LONGEST = 1_000
@@ -53,7 +52,7 @@ def complaints(env: Environment, env_params: GameParams) -> Iterator[str]:
         )
 
 
-@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICK_TO_COMPILE)
+@compiled_quickly
 def _said(env: Environment, env_params: GameParams, actions: jax.Array) -> jax.Array:
     """`[N]`, what the solutions say that an episode brings each agent, which is not paid."""
     paid = jnp.zeros(actions.shape)
