@@ -165,8 +165,8 @@ def measured_row(name: str, num_envs: int, first: Measured, found: Measured) -> 
     linear = rate / runs / first.iterations_per_second
     bar = BARS.get((jax.default_backend(), name, runs))
     return Row(
-        f"{name}: {runs:,} runs, iterations/s in all (environment steps/s; of linear; "
-        "compiled in; memory of a run)",
+        f"{name}: {runs:,} {'run' if runs == 1 else 'runs'}, iterations/s in all (environment "
+        "steps/s; of linear; compiled in; memory of a run)",
         f"{rate:,.0f} ({rate * num_envs:,.0f}; {linear:.0%}; "
         f"{found.compile_seconds:.1f} s; {found.bytes_per_run / 1e6:.1f} MB)",
         f">= {bar:,}" if bar else "",
