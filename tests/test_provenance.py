@@ -61,7 +61,7 @@ def test_the_config_has_what_decides_bits():
         ("jax_threefry_partitionable", False, "was true, not false"),
         ("jax_random_seed_offset", 5, "was 0, not 5"),
         ("jax_default_matmul_precision", "bfloat16", 'was null, not "bfloat16"'),
-        ("jax_disable_most_optimizations", True, "was false, not true"),
+        ("jax_disable_most_optimizations", False, "was true, not false"),
         ("NPROC", "7", 'was null, not "7"'),
         ("XLA_FLAGS", "--xla_cpu_x=true", 'was null, not "true"'),
     ],
