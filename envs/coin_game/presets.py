@@ -7,6 +7,7 @@ and a centred view, in far fewer iterations. docs/method.md says which settings 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from jaxparl.config import Config
 from jaxparl.envs.coin_game.settings import Settings
@@ -29,29 +30,17 @@ _BOARD7, _BOARD3 = Settings(), Settings(grid_size=3, max_steps_in_episode=20)
 _THREE = dataclasses.replace(_BOARD3, num_agents=3, view="centred")
 
 
-def _fast(nudge: float, learning_rate: float = 5e-4, **changes: int) -> Config:
-    """The fast presets' config, with changes of its counts."""
-    hyper_params = dataclasses.replace(
-        _FAST.hyper_params,
-        learning_rate=learning_rate,
-        epsilon=0.2,
-        validation_epsilon=0.05,
-        nudge=nudge,
-    )
-    return dataclasses.replace(_FAST, hyper_params=hyper_params, **changes)
+def _fast(hyper_params: Mapping[str, float], **changes: int) -> Config:
+    """The fast presets' config, with changes of its hyper-parameters and its counts."""
+    fast = {"learning_rate": 5e-4, "epsilon": 0.2, "validation_epsilon": 0.05}
+    changed = dataclasses.replace(_FAST.hyper_params, **fast | dict(hyper_params))
+    return dataclasses.replace(_FAST, hyper_params=changed, **changes)
 
 
-def _of_three() -> Config:
-    """The same for three agents: all of them follow in half of the episodes."""
-    config = _fast(
-        nudge=0.05,
-        learning_rate=1e-3,
-        iterations=40_000,
-        num_envs=32,
-        replay_capacity=400_000,
-    )
-    hyper_params = dataclasses.replace(config.hyper_params, follow_share=0.8)
-    return dataclasses.replace(config, hyper_params=hyper_params)
+#: Four times as many environments as the other presets, and a replay for as many iterations.
+_MANY = {"num_envs": 32, "replay_capacity": 400_000}
+#: All agents follow in half of the episodes.
+_OF_THREE = {"nudge": 0.05, "learning_rate": 1e-3, "follow_share": 0.8}
 
 
 def _preset(summary: str, settings: Settings, config: Config, seeds: str) -> Preset:
@@ -70,7 +59,7 @@ PRESETS = {
     "quick": _preset(
         "3x3, 2 seeds of 8,000 iterations, to look around",
         _centred(_BOARD3),
-        _fast(nudge=0.05, iterations=8_000),
+        _fast({"nudge": 0.05}, iterations=8_000),
         seeds="0:2",
     ),
     "figure2": _preset(
@@ -83,12 +72,10 @@ PRESETS = {
         "7x7, 32 environments: 1 seed of 80,000 iterations",
         _centred(_BOARD7),
         _fast(
-            nudge=0.03,
-            learning_rate=1e-3,
+            {"nudge": 0.03, "learning_rate": 1e-3},
             iterations=80_000,
-            num_envs=32,
-            replay_capacity=400_000,
             evaluation_interval=8_000,
+            **_MANY,
         ),
         seeds="0:1",
     ),
@@ -101,13 +88,13 @@ PRESETS = {
     "figure4_fast": _preset(
         "3x3, 8 environments: 3 seeds of 40,000 iterations",
         _centred(_BOARD3),
-        _fast(nudge=0.05, evaluation_interval=2_000),
+        _fast({"nudge": 0.05}, evaluation_interval=2_000),
         seeds="0:3",
     ),
     "three": Preset(
         summary="3x3 with three agents: 3 seeds of 40,000 iterations",
         settings=_THREE,
-        config=_of_three(),
+        config=_fast(_OF_THREE, **_MANY),
         games="0:1",
         seeds="0:3",
     ),
