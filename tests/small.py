@@ -19,6 +19,7 @@ from jaxparl.config import Config, HyperParams
 from jaxparl.environment import Environment
 from jaxparl.envs import make
 from jaxparl.envs.game_tree import GameTree
+from jaxparl.evaluation.checks.small_programs import quick_to_compile
 from jaxparl.training import TrainResult, make_train
 from jaxparl.training.runs import RunId, grid
 from jaxparl.training.sweep import CompiledRuns, Progress, compile_training, draw_env_params, run
@@ -95,11 +96,11 @@ class CountedTree(GameTree):
 
 
 @functools.cache
-def tree_program(config: Config = TREE_CONFIG, *, quick_to_compile: bool = False) -> TreeProgram:
+def tree_program(config: Config = TREE_CONFIG, *, runs_once: bool = False) -> TreeProgram:
     """The training of one run; what is quick to compile is slow to run."""
     env = CountedTree()
     train = make_train(config, env, TREE_PARAMS)
-    options = quick_to_compile() if quick_to_compile else None
+    options = quick_to_compile() if runs_once else None
     return TreeProgram(jax.jit(train, compiler_options=options), env.traces)
 
 

@@ -52,7 +52,7 @@ HYPER_PARAMS = numbers(CONFIG.hyper_params)
     ],
 )
 def test_learning_reaches_the_equilibrium_of_a_small_tree(config, least):
-    program = tree_program(config, quick_to_compile=config is not CONFIG)
+    program = tree_program(config, runs_once=config is not CONFIG)
     metrics = program.train(jax.random.key(0), numbers(config.hyper_params)).metrics
     assert metrics.utility_ratio[-1] >= least
     assert metrics.recommendation_accuracy[-1] >= 6 / 7
