@@ -5,10 +5,9 @@ What is compiled or learned here is kept until the session ends, and only read.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -102,16 +101,6 @@ def tree_program(config: Config = TREE_CONFIG, *, runs_once: bool = False) -> Tr
     train = make_train(config, env, TREE_PARAMS)
     options = quick_to_compile() if runs_once else None
     return TreeProgram(jax.jit(train, compiler_options=options), env.traces)
-
-
-@contextlib.contextmanager
-def unoptimised() -> Iterator[None]:
-    """Lets programs be compiled without most optimisations: those that run but briefly."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def numbers(hyper_params: HyperParams) -> HyperParams:

@@ -19,7 +19,6 @@ from small import (
     TREE_RUNS,
     compiled_boards,
     compiled_trees,
-    unoptimised,
 )
 
 from jaxparl import cli
@@ -28,7 +27,7 @@ from jaxparl.learning.learner import make_learner
 from jaxparl.learning.problem import Problem
 from jaxparl.learning.state import target_weights
 from jaxparl.training import plan as planning
-from jaxparl.training.comparison import compile_validation, validation_runs
+from jaxparl.training.comparison import validation_runs
 from jaxparl.training.devices import key_data
 from jaxparl.training.plan import plan
 from jaxparl.training.runs import RunId, grid
@@ -54,16 +53,10 @@ def compiled(config, env, runs, lanes, *, components):
     return compiled_trees(TREE_RUNS[: len(runs)])
 
 
-def compiled_validation(*arguments, components):
-    with unoptimised():
-        return compile_validation(*arguments, components=components)
-
-
 @pytest.fixture(autouse=True)
 def compile_once(monkeypatch):
     """Plans use the programs that other tests compile."""
     monkeypatch.setattr(planning, "compile_training", compiled)
-    monkeypatch.setattr(planning, "compile_validation", compiled_validation)
 
 
 def planned(seeds: int):
